@@ -1,0 +1,41 @@
+"""What a metric is: a function of (sample, response) whose return type says what it means.
+
+bool = pass or fail, number = score, string = label, None = undefined, mapping = several of these:
+
+    def short(sample, response):
+        return len(response.text) < 4
+
+A metric that only exists over a whole set (BLEU, macro F1, AUROC) is a Corpus: called with one
+answer it gives that answer's statistics, which are stored; `combine` makes the number of many.
+A metric may be `async` (a judge asks a model). A failed answer is not shown to a metric: it
+scores 0. A Corpus sees it as an empty answer.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Union
+
+from steelyard.types import Response, Sample, Score
+
+Value = Union[Score, Mapping[str, Score], Sequence[Any]]
+Metric = Callable[[Sample, Response], Union[Value, Awaitable[Value]]]
+
+
+class Corpus(ABC):
+    """A metric over a whole set: statistics of each answer, combined."""
+
+    @abstractmethod
+    def __call__(self, sample: Sample, response: Response) -> Sequence[Any]:
+        """The statistics of one answer, plain JSON."""
+
+    @abstractmethod
+    def combine(self, statistics: Sequence[Sequence[Any]]) -> float | None:
+        """The metric of many answers; None where it is undefined."""
+
+
+def name_of(metric: Metric) -> str:
+    """What results call a metric: its `name`, else the name of its function or class."""
+    name = getattr(metric, "name", None) or getattr(metric, "__name__", None)
+    return str(name or type(metric).__name__)

@@ -1,0 +1,240 @@
+"""What a model is: `stream(request)` for one that is asked singly, `batch(requests)` for a local one.
+
+    class Shout(LocalModel):
+        def batch(self, requests):
+            return [Response(text=r.prompt.upper()) for r in requests]
+
+Calls of a LocalModel's `ask` that wait at the same time are answered together, sorted by
+length, on one thread that belongs to the model: evaluations, serving and the doors get
+batching from the same few lines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+import weakref
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import replace
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from steelyard.errors import describe
+from steelyard.types import Chunk, Request, Response, Timing, Tokens
+
+clock = time.perf_counter
+
+
+class Model:
+    """Anything that answers Requests. Write `stream`; the rest is there."""
+
+    concurrency: int = 32
+    """How many requests it likes to have waiting at a time."""
+
+    @property
+    def name(self) -> str:
+        """What reports call this model."""
+        return type(self).__name__
+
+    def identity(self) -> Mapping[str, Any]:
+        """All that shapes the answers: two models with equal identities answer alike."""
+        cls = type(self)
+        return {"class": f"{cls.__module__}.{cls.__qualname__}"}
+
+    def stream(self, request: Request) -> AsyncIterator[Chunk]:
+        """Answer one request, piece by piece."""
+        raise TypeError(f"{type(self).__name__} has no stream() method")
+
+    async def ask(self, request: Request) -> Response:
+        """Answer one request whole, with its Timing."""
+        sent = clock()
+        texts: list[str] = []
+        stamps: list[float] = []
+        tokens_in = tokens_out = scores = raw = None
+        async for chunk in self.stream(request):
+            if chunk.text:
+                stamps.append(clock())
+                texts.append(chunk.text)
+            tokens_in = chunk.tokens_in if chunk.tokens_in is not None else tokens_in
+            tokens_out = chunk.tokens_out if chunk.tokens_out is not None else tokens_out
+            scores = chunk.scores if chunk.scores is not None else scores
+            raw = chunk.raw if chunk.raw is not None else raw
+        counted = tokens_in is not None or tokens_out is not None
+        return Response(
+            text="".join(texts),
+            scores=scores,
+            tokens=Tokens(tokens_in, tokens_out) if counted else None,
+            timing=Timing(due=sent, sent=sent, chunks=stamps, done=clock()),
+            raw=raw,
+        )
+
+    def close(self) -> None:
+        """Give back memory, connections and threads. A closed model is not asked again."""
+
+
+class _Call:
+    """One waiting call of LocalModel.ask."""
+
+    __slots__ = ("future", "loop", "request", "sent")
+
+    def __init__(self, request: Request, loop: asyncio.AbstractEventLoop) -> None:
+        self.request = request
+        self.loop = loop
+        self.future: asyncio.Future[Response] = loop.create_future()
+        self.sent = clock()
+
+
+class LocalModel(Model):
+    """A model in this process. Write `batch`; calls that wait together come to it together."""
+
+    concurrency = 512
+    batch_size: int = 32
+    """The most requests in one call of `batch`."""
+    batch_tokens: int | None = None
+    """The most `length` in one call of `batch`, counted as longest times number."""
+
+    def __init__(self) -> None:
+        self._prepare()
+
+    def batch(self, requests: Sequence[Request]) -> Sequence[Response]:
+        """Answer several requests at once, in their order."""
+        raise TypeError(f"{type(self).__name__} has no batch() method")
+
+    def length(self, request: Request) -> int:
+        """How long a request is, in what `batch_tokens` counts; batches are sorted by it."""
+        return len(request.prompt) if isinstance(request.prompt, str) else 0
+
+    def free(self) -> None:
+        """Let go of cached memory after a batch did not fit."""
+
+    async def stream(self, request: Request) -> AsyncIterator[Chunk]:
+        """The whole answer as one chunk."""
+        response = await self.ask(request)
+        if response.error is not None:
+            raise RuntimeError(response.error)
+        tokens = response.tokens or Tokens()
+        yield Chunk(response.text, response.scores, tokens.input, tokens.output, response.raw)
+
+    async def ask(self, request: Request) -> Response:
+        """Wait for the batch that this request ends up in."""
+        self._prepare()
+        loop = asyncio.get_running_loop()
+        call = _Call(request, loop)
+        box = self._boxes.setdefault(loop, [])
+        box.append(call)
+        if len(box) == 1:
+            # Posted once the loop has run all that is ready, so that calls made together stay together.
+            loop.call_soon(self._post, loop)
+        return await call.future
+
+    def close(self) -> None:
+        """End the thread; a batch under way is finished first."""
+        if "_inbox" in self.__dict__:
+            self._inbox.put(None)
+
+    def _prepare(self) -> None:
+        # Not only in __init__: a subclass need not call it.
+        if "_inbox" in self.__dict__:
+            return
+        self._boxes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, list[_Call]]
+        self._boxes = weakref.WeakKeyDictionary()
+        self._inbox: SimpleQueue[list[_Call] | None] = SimpleQueue()
+        self._most: int | None = None
+        # A daemon: an interrupted program does not wait for a long batch to end.
+        threading.Thread(target=self._work, name=f"{self.name}.batch", daemon=True).start()
+
+    def _post(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._inbox.put(self._boxes.pop(loop))
+
+    def _work(self) -> None:
+        while (wave := self._inbox.get()) is not None:
+            last = False
+            try:
+                while (more := self._inbox.get_nowait()) is not None:
+                    wave.extend(more)
+                last = True
+            except Empty:
+                pass
+            for calls in self._batches(wave):
+                # Calls given up in the meantime (an interrupted run) are not worth a batch.
+                calls = [call for call in calls if not call.future.done()]
+                if calls:
+                    _deliver(calls, self._answer([call.request for call in calls]))
+            if last:
+                return
+
+    def _batches(self, wave: list[_Call]) -> Iterator[list[_Call]]:
+        """Cut waiting calls into batches of like length, the longest first."""
+        sized: list[tuple[int, _Call]] = []
+        for call in wave:
+            try:
+                sized.append((self.length(call.request), call))
+            except Exception as error:
+                _deliver([call], [Response(error=describe(error))])
+        sized.sort(key=lambda pair: pair[0], reverse=True)
+        batch: list[_Call] = []
+        longest = 0
+        for length, call in sized:
+            size = min(self.batch_size, self._most or self.batch_size)
+            over = self.batch_tokens is not None and longest * (len(batch) + 1) > self.batch_tokens
+            if batch and (len(batch) >= size or over):
+                yield batch
+                batch = []
+            longest = longest if batch else length
+            batch.append(call)
+        if batch:
+            yield batch
+
+    def _answer(self, requests: list[Request]) -> list[Response]:
+        """Answer a batch; where it fails, its halves, so that one bad request costs only itself."""
+        failure: str
+        try:
+            responses = list(self.batch(requests))
+            if len(responses) == len(requests):
+                return responses
+            given = f"{len(responses)} answers to {len(requests)} requests"
+            return [Response(error=f"{self.name} gave {given}")] * len(requests)
+        except Exception as error:
+            failure = describe(error)
+            short_of_memory = _is_out_of_memory(error)
+        # Outside the handler: the traceback, and the tensors it holds, are gone here.
+        if len(requests) == 1:
+            return [Response(error=failure)]
+        half = len(requests) // 2
+        if short_of_memory:
+            self._most = half
+            self.free()
+        return self._answer(requests[:half]) + self._answer(requests[half:])
+
+
+def _deliver(calls: list[_Call], responses: list[Response]) -> None:
+    """Hand answers to the loops that wait for them."""
+    done = clock()
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Call, Response]]] = {}
+    for call, response in zip(calls, responses):
+        by_loop.setdefault(call.loop, []).append((call, response))
+    for loop, pairs in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_settle, pairs, done)
+        except RuntimeError:
+            # The loop was closed under us: nobody waits any more.
+            continue
+
+
+def _settle(pairs: list[tuple[_Call, Response]], done: float) -> None:
+    for call, response in pairs:
+        if call.future.done():
+            continue
+        if response.timing is None:
+            response = replace(response, timing=Timing(due=call.sent, sent=call.sent, done=done))
+        call.future.set_result(response)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # By name: torch.OutOfMemoryError without importing torch; some backends raise RuntimeError.
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and "out of memory" in str(error).lower())
+    )

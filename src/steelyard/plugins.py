@@ -1,0 +1,117 @@
+"""Where names become things: `resolve(kind, ref)`.
+
+A reference is a built-in name, the name of an entry point in the group `steelyard.<kind>`,
+"package.module:attribute", or "./file.py:attribute". Only what is named is imported:
+nothing is scanned and nothing registers itself on import.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from steelyard.errors import UnknownName, UsageError
+
+
+class Builtin(NamedTuple):
+    """A thing of ours: where it lives, and what it is in one line."""
+
+    target: str
+    summary: str
+
+
+BUILTINS: dict[str, dict[str, Builtin]] = {
+    "models": {},
+    "data": {},
+    "tasks": {},
+    "metrics": {},
+    "wires": {},
+}
+
+
+def resolve(kind: str, ref: str) -> Any:
+    """Return what `ref` names among the things of a kind (models, data, tasks, metrics, wires)."""
+    builtin = BUILTINS[kind].get(ref)
+    if builtin is not None:
+        return _attribute(builtin.target)
+    if ":" in ref:
+        return _attribute(ref)
+    for entry in metadata.entry_points(group=f"steelyard.{kind}", name=ref):
+        return entry.load()
+    known = [name for name, _ in names(kind)]
+    raise UnknownName(_singular(kind), ref, known, hint="or module:name, ./file.py:name")
+
+
+def names(kind: str) -> Iterator[tuple[str, str]]:
+    """Every name of a kind with one line about it, the built-in ones first."""
+    for name, builtin in sorted(BUILTINS[kind].items()):
+        yield name, builtin.summary
+    for entry in sorted(metadata.entry_points(group=f"steelyard.{kind}"), key=lambda e: e.name):
+        yield entry.name, f"from {entry.dist.name if entry.dist else entry.value}"
+
+
+def is_reference(ref: str) -> bool:
+    """Whether `ref` has the form module:attribute or file.py:attribute."""
+    source, colon, attribute = ref.rpartition(":")
+    return bool(colon and source and attribute.isidentifier())
+
+
+def _attribute(ref: str) -> Any:
+    source, _, attribute = ref.rpartition(":")
+    module = _file(Path(source)) if source.endswith(".py") else _module(source)
+    found: Any = module
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise UnknownName(f"name in {source}", attribute, _public(module))
+        found = getattr(found, part)
+    return found
+
+
+def _module(name: str) -> ModuleType:
+    # As `python -m` does: a module in the working folder is found without installing it.
+    if "" not in sys.path and (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and (name == error.name or name.startswith(error.name + ".")):
+            raise UsageError(
+                f"there is no module {name!r}", hint="is it installed, or in the working folder?"
+            ) from error
+        raise
+
+
+def _file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise UsageError(f"there is no file {str(path)!r}")
+    path = path.resolve()
+    # Named by its whole path, so that two files called model.py do not shadow each other.
+    name = f"_steelyard_{path.stem}_{hashlib.blake2b(str(path).encode(), digest_size=6).hexdigest()}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{str(path)!r} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _public(module: ModuleType) -> list[str]:
+    return [name for name in vars(module) if not name.startswith("_")]
+
+
+def _singular(kind: str) -> str:
+    return kind if kind == "data" else kind.removesuffix("s")

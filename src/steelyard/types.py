@@ -1,0 +1,169 @@
+"""The nouns: Part, Sample, Request, Chunk, Timing, Response, Record.
+
+A Sample becomes a Request; a Model answers in Chunks; the Response, with its Timing, is
+stored as a Record; every result that anyone wants is a function of Records.
+
+    >>> sample = Sample(id="7", input="2 + 2 =", target="4")
+    >>> request = Request(id="7", prompt="2 + 2 =", params={"max_tokens": 4})
+    >>> response = Response(text=" 4")
+    >>> Record(index=0, sample=sample, request=request, response=response, scores={"exact": True})
+    ... # doctest: +ELLIPSIS
+    Record(index=0, sample=Sample(id='7', ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, TypedDict, Union
+
+__all__ = [
+    "Chunk",
+    "Message",
+    "Part",
+    "Prompt",
+    "Record",
+    "Request",
+    "Response",
+    "Sample",
+    "Score",
+    "Timing",
+    "Tokens",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One piece of a prompt: a text, an image or an audio."""
+
+    kind: Literal["text", "image", "audio"]
+    data: Any
+
+
+class Message(TypedDict):
+    """One turn of a chat; its content is a text or a list of Parts."""
+
+    role: str
+    content: str | Sequence[Part]
+
+
+Prompt = Union[str, Sequence[Message], Mapping[str, Any]]
+"""A text, the turns of a chat, or (for models with inputs of their own) a mapping."""
+
+Score = Union[bool, float, str, None]
+"""What a metric says of one answer: pass or fail, a number, a label, or that it is undefined."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One row of a data set."""
+
+    id: str
+    input: Any
+    target: Any = None
+    choices: Sequence[str] | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question for a model.
+
+    With `choices` the model is asked how likely each of them is as the continuation of the
+    prompt; its Response then carries one log-probability a choice in `scores`.
+    `params` holds what shapes the answer: max_tokens, temperature, top_p, top_k, stop, seed, …
+    """
+
+    id: str
+    prompt: Prompt
+    choices: Sequence[str] | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Tokens(NamedTuple):
+    """How many tokens went in and came out, as far as the model says."""
+
+    input: int | None = None
+    output: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One piece of an answer, as it arrived."""
+
+    text: str = ""
+    scores: Mapping[str, float] | Sequence[float] | None = None
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    raw: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """When things happened, in seconds on one monotonic clock.
+
+    `due` is when the schedule wanted the request out, `sent` when it went, `chunks` when each
+    piece of the answer came, `done` when the last of it was in.
+    """
+
+    due: float
+    sent: float
+    chunks: Sequence[float] = ()
+    done: float = 0.0
+
+    @property
+    def latency(self) -> float:
+        """From sending to the end of the answer."""
+        return self.done - self.sent
+
+    @property
+    def lag(self) -> float:
+        """How late we were in sending."""
+        return self.sent - self.due
+
+    @property
+    def ttft(self) -> float | None:
+        """From sending to the first piece of the answer."""
+        return self.chunks[0] - self.sent if self.chunks else None
+
+    @property
+    def itl(self) -> list[float]:
+        """The gaps between the pieces of the answer."""
+        return [b - a for a, b in zip(self.chunks, self.chunks[1:])]
+
+    def tpot(self, tokens_out: int) -> float | None:
+        """Time for each output token after the first."""
+        if not self.chunks or tokens_out < 2:
+            return None
+        return (self.done - self.chunks[0]) / (tokens_out - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The answer to a Request. A failure is an answer with `error`.
+
+    `scores` is a sequence with one log-probability a choice where the request had choices,
+    else a mapping from names to numbers (labels of a classifier, scores of a reward model).
+    """
+
+    text: str = ""
+    scores: Mapping[str, float] | Sequence[float] | None = None
+    tokens: Tokens | None = None
+    timing: Timing | None = None
+    error: str | None = None
+    raw: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is stored of one question: enough to score it again without the model.
+
+    `index` is its place in the run: the sample's place in the data, times the number of
+    times each sample is asked, plus which of these this is.
+    """
+
+    index: int
+    sample: Sample
+    request: Request
+    response: Response
+    scores: Mapping[str, Score] = field(default_factory=dict)
