@@ -128,7 +128,7 @@ class _Gpu:
     def peak(self) -> int | None:
         if self._cuda is None:
             return None
-        return sum(self._cuda.max_memory_allocated(n) for n in range(self._cuda.device_count()))
+        return int(sum(self._cuda.max_memory_allocated(n) for n in range(self._cuda.device_count())))
 
     def energy(self) -> float | None:
         now = self._total_energy()
@@ -144,6 +144,6 @@ class _Gpu:
         try:
             pynvml.nvmlInit()
             handles = [pynvml.nvmlDeviceGetHandleByIndex(n) for n in range(self._cuda.device_count())]
-            return sum(pynvml.nvmlDeviceGetTotalEnergyConsumption(h) for h in handles) / 1000
+            return float(sum(pynvml.nvmlDeviceGetTotalEnergyConsumption(h) for h in handles)) / 1000
         except pynvml.NVMLError:
             return None

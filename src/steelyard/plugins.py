@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import sys
 from collections.abc import Iterator
 from importlib import metadata
@@ -61,6 +62,17 @@ def is_reference(ref: str) -> bool:
     """Whether `ref` has the form module:attribute or file.py:attribute."""
     source, colon, attribute = ref.rpartition(":")
     return bool(colon and source and attribute.isidentifier())
+
+
+def source_digest(thing: Any) -> str | None:
+    """A digest of the file in which a function, class or object's class is written, if it is."""
+    code = thing if inspect.isroutine(thing) or inspect.isclass(thing) else type(thing)
+    try:
+        source = inspect.getsourcefile(inspect.unwrap(code))
+        text = Path(source).read_bytes() if source else None
+    except (TypeError, OSError):
+        return None
+    return None if text is None else hashlib.blake2b(text, digest_size=12).hexdigest()
 
 
 def _attribute(ref: str) -> Any:

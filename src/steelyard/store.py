@@ -100,8 +100,7 @@ class Run:
             hint = "start a new run for it"
             raise RunMismatch(f"{path} is a run of something else: {'; '.join(changed)}", hint=hint)
         try:
-            run._begin()
-            run._drop_torn_line()
+            run._drop_torn_line(run._begin())
             run.update(state="running")
         except OSError as error:
             raise _cannot("write to", run.path, error) from error
@@ -184,29 +183,28 @@ class Run:
             os.close(self._file)
             self._file = None
 
-    def _begin(self) -> None:
-        self._file = os.open(self.log, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+    def _begin(self) -> int:
+        file = os.open(self.log, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         if fcntl is not None:
             try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                os.close(self._file)
-                self._file = None
+                os.close(file)
                 raise StoreError(f"another process is writing to {self.path}") from error
-        self._size = os.fstat(self._file).st_size
+        self._file, self._size = file, os.fstat(file).st_size
+        return file
 
-    def _drop_torn_line(self) -> None:
-        assert self._file is not None
+    def _drop_torn_line(self, file: int) -> None:
         end = self._size
         while end > 0:
             start = max(0, end - 65536)
-            newline = os.pread(self._file, end - start, start).rfind(b"\n")
+            newline = os.pread(file, end - start, start).rfind(b"\n")
             if newline >= 0:
                 end = start + newline + 1
                 break
             end = start
         if end < self._size:
-            os.ftruncate(self._file, end)
+            os.ftruncate(file, end)
             self._size = end
 
     def _decode(self, line: bytes, number: int) -> Record:

@@ -18,12 +18,17 @@ import weakref
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from queue import Empty, SimpleQueue
+from types import MappingProxyType
 from typing import Any
 
 from steelyard.errors import describe
+from steelyard.plugins import source_digest
 from steelyard.types import Chunk, Request, Response, Timing, Tokens
 
 clock = time.perf_counter
+
+SECRETS = frozenset({"api_key", "headers", "password", "secret", "token"})
+"""Options that are never shown or stored."""
 
 
 class Model:
@@ -32,15 +37,22 @@ class Model:
     concurrency: int = 32
     """How many requests it likes to have waiting at a time."""
 
+    chat: bool = False
+    """Whether it wants prompts as the turns of a chat."""
+    options: Mapping[str, Any] = MappingProxyType({})
+    """The options it was opened with."""
+
     @property
     def name(self) -> str:
         """What reports call this model."""
         return type(self).__name__
 
     def identity(self) -> Mapping[str, Any]:
-        """All that shapes the answers: two models with equal identities answer alike."""
+        """All that shapes the answers, and no secret: two models with equal identities answer alike."""
         cls = type(self)
-        return {"class": f"{cls.__module__}.{cls.__qualname__}"}
+        options = {name: value for name, value in self.options.items() if name not in SECRETS}
+        source = source_digest(cls)
+        return {"class": f"{cls.__module__}.{cls.__qualname__}", "source": source, "options": options}
 
     def stream(self, request: Request) -> AsyncIterator[Chunk]:
         """Answer one request, piece by piece."""
@@ -156,9 +168,9 @@ class LocalModel(Model):
                 last = True
             except Empty:
                 pass
-            for calls in self._batches(wave):
+            for batch in self._batches(wave):
                 # Calls given up in the meantime (an interrupted run) are not worth a batch.
-                calls = [call for call in calls if not call.future.done()]
+                calls = [call for call in batch if not call.future.done()]
                 if calls:
                     _deliver(calls, self._answer([call.request for call in calls]))
             if last:
@@ -170,7 +182,7 @@ class LocalModel(Model):
         for call in wave:
             try:
                 sized.append((self.length(call.request), call))
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - the model boundary: a failure is an answer
                 _deliver([call], [Response(error=describe(error))])
         sized.sort(key=lambda pair: pair[0], reverse=True)
         batch: list[_Call] = []
@@ -195,7 +207,7 @@ class LocalModel(Model):
                 return responses
             given = f"{len(responses)} answers to {len(requests)} requests"
             return [Response(error=f"{self.name} gave {given}")] * len(requests)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the model boundary: a failure is an answer
             failure = describe(error)
             short_of_memory = _is_out_of_memory(error)
         # Outside the handler: the traceback, and the tensors it holds, are gone here.
@@ -226,9 +238,8 @@ def _settle(pairs: list[tuple[_Call, Response]], done: float) -> None:
     for call, response in pairs:
         if call.future.done():
             continue
-        if response.timing is None:
-            response = replace(response, timing=Timing(due=call.sent, sent=call.sent, done=done))
-        call.future.set_result(response)
+        timing = response.timing or Timing(due=call.sent, sent=call.sent, done=done)
+        call.future.set_result(replace(response, timing=timing))
 
 
 def _is_out_of_memory(error: Exception) -> bool:
