@@ -64,6 +64,19 @@ def is_reference(ref: str) -> bool:
     return bool(colon and source and attribute.isidentifier())
 
 
+def reference(thing: Any) -> str | None:
+    """The reference that `resolve` would find a function or class by, if there is one."""
+    module, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", None)
+    if module is None or name is None or "<" in name:
+        return getattr(thing, "ref", None)
+    for builtins in BUILTINS.values():
+        for known, builtin in builtins.items():
+            if builtin.target == f"{module}:{name}":
+                return known
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return f"{file}:{name}" if module.startswith("_steelyard_") else f"{module}:{name}"
+
+
 def source_digest(thing: Any) -> str | None:
     """A digest of the file in which a function, class or object's class is written, if it is."""
     code = thing if inspect.isroutine(thing) or inspect.isclass(thing) else type(thing)

@@ -169,13 +169,6 @@ class Run:
             temporary.unlink(missing_ok=True)
             raise _cannot("write to", self.path, error) from error
 
-    def answered(self) -> Answered:
-        """Which questions are answered already, and which questions they were."""
-        found = Answered()
-        for record in self.records():
-            found.add(record)
-        return found
-
     def close(self) -> None:
         """Let another process write to the run."""
         if self._file is not None:

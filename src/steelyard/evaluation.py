@@ -1,0 +1,238 @@
+"""evaluate(model, task) -> Run: every sample asked, every answer scored and stored.
+
+run = evaluate("embedded", task)
+for result in run.about["results"]:
+    print(result["metric"], result["value"])
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from steelyard.engine import execute
+from steelyard.engine import run as run_to_end
+from steelyard.environment import describe_environment
+from steelyard.errors import DataError, Interrupted, UsageError
+from steelyard.meter import Meter
+from steelyard.metrics.base import Metric
+from steelyard.metrics.scoring import Pending, Scorer, settle
+from steelyard.metrics.summary import Summary
+from steelyard.models.base import Model
+from steelyard.models.references import open_model
+from steelyard.plugins import reference
+from steelyard.store import Answered, Run
+from steelyard.tasks.base import Extractor, Task, take_out
+from steelyard.types import Record, Request, Response, Sample, Score
+
+
+def evaluate(
+    model: Model | Callable[..., Any] | str | Path,
+    task: Task,
+    *,
+    out: str | Path | None = None,
+    repeat: int = 1,
+    limit: int | None = None,
+    seed: int = 0,
+    chat: bool | None = None,
+    concurrency: int | None = None,
+    resume: bool = False,
+    retry_failed: bool = False,
+    watch: Callable[[Progress], None] | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> Run:
+    """Ask `model` every sample of `task`, `repeat` times each, and store the scored answers in a Run.
+
+    With `resume`, `out` is a run to go on with: what is stored is not asked again, and a model,
+    prompt, data or sampling that changed is refused. `retry_failed` asks its failed answers anew.
+    """
+    if repeat < 1:
+        raise UsageError(f"repeat is {repeat}", hint="it must be at least 1")
+    opened = open_model(model)
+    chat = opened.chat if chat is None else chat
+    sampling = {"repeat": repeat, "limit": limit, "seed": seed, "chat": chat}
+    identity = {"model": opened.identity(), "task": task.identity(), "sampling": sampling}
+    summary = Summary(task.metrics, repeat=repeat)
+    if resume:
+        if out is None:
+            raise UsageError("nothing to resume", hint="name the folder of the run")
+        run = Run.resume(out, identity)
+        answered = _stored(run, summary, without_failed=retry_failed)
+    else:
+        what = {"kind": "evaluation", "model": opened.name, "task": task.name, "identity": identity}
+        refs = {"metrics": [reference(m) for m in task.metrics], "extract": reference(task.extract)}
+        path = out or Path("runs") / _folder(task.name, opened.name)
+        run = Run.create(path, {**what, **refs, "environment": describe_environment(), **(about or {})})
+        answered = Answered()
+    progress = Progress(run, summary, _size(task.data, limit, repeat), answered.count)
+    evaluation = _Evaluation(task, run, answered, progress, watch, chat, repeat, limit, seed)
+    _run_to_end(evaluation, opened, concurrency)
+    if opened is not model:
+        opened.close()
+    return run
+
+
+class Progress:
+    """How far an evaluation is."""
+
+    def __init__(self, run: Run, summary: Summary, total: int | None, done: int) -> None:
+        self.run = run
+        self.summary = summary
+        self.total = total
+        self.done = done
+        self.resumed = done
+
+
+class _Evaluation:
+    """The questions of one evaluation, and what happens with their answers."""
+
+    def __init__(
+        self,
+        task: Task,
+        run: Run,
+        answered: Answered,
+        progress: Progress,
+        watch: Callable[[Progress], None] | None,
+        chat: bool,
+        repeat: int,
+        limit: int | None,
+        seed: int,
+    ) -> None:
+        self.task = task
+        self.run = run
+        self.answered = answered
+        self.progress = progress
+        self.watch = watch
+        self.chat = chat
+        self.repeat = repeat
+        self.limit = limit
+        self.seed = seed
+        self.scorer = Scorer(task.metrics)
+
+    def questions(self) -> Iterator[tuple[tuple[int, Sample], Request]]:
+        """The requests that are not answered yet, each with its index and sample."""
+        seen = 0
+        samples: Iterable[Sample] = self.task.data
+        for place, sample in enumerate(islice(samples, self.limit)):
+            seen += 1
+            asked = self.task.request(sample, chat=self.chat)
+            for turn in range(self.repeat):
+                index = place * self.repeat + turn
+                request = self._numbered(asked, turn, index)
+                if not self.answered.has(index, sample, request):
+                    yield (index, sample), request
+        if not seen:
+            raise DataError(f"the data of the task {self.task.name} is empty")
+
+    def keep(self, item: tuple[int, Sample], request: Request, response: Response) -> Awaitable[None] | None:
+        """Score an answer and store it."""
+        index, sample = item
+        seen, rule = take_out(self.task.extract, sample, response)
+        scores, pending = self.scorer.begin(sample, seen)
+        if rule is not None:
+            scores["extraction"] = rule
+        if pending:
+            return self._keep_later(index, sample, request, response, scores, pending)
+        self._store(Record(index, sample, request, response, scores))
+        return None
+
+    async def _keep_later(
+        self,
+        index: int,
+        sample: Sample,
+        request: Request,
+        response: Response,
+        scores: dict[str, Score],
+        pending: Pending,
+    ) -> None:
+        await settle(scores, pending)
+        self._store(Record(index, sample, request, response, scores))
+
+    def _store(self, record: Record) -> None:
+        self.run.add(record)
+        self.progress.done += 1
+        self.progress.summary.add(record)
+        if self.watch is not None:
+            self.watch(self.progress)
+
+    def _numbered(self, request: Request, turn: int, index: int) -> Request:
+        if self.repeat == 1 and not request.params.get("temperature"):
+            return request
+        request_id = request.id if self.repeat == 1 else f"{request.id}#{turn}"
+        # Each question has a seed of its own, so that a run can be repeated and resumed.
+        return replace(request, id=request_id, params={"seed": self.seed + index, **request.params})
+
+
+def _run_to_end(evaluation: _Evaluation, model: Model, concurrency: int | None) -> None:
+    run, progress = evaluation.run, evaluation.progress
+    try:
+        with Meter() as meter:
+            run_to_end(execute(model, evaluation.questions(), evaluation.keep, concurrency=concurrency))
+    except (KeyboardInterrupt, asyncio.CancelledError) as error:
+        run.update(state="interrupted")
+        hint = f"go on with: steelyard eval --resume {run.path}"
+        raise Interrupted(f"stopped; {progress.done} answers are stored", hint=hint) from error
+    finally:
+        run.close()
+    costs = [*run.about.get("cost", []), {**asdict(meter.cost), "answers": progress.done - progress.resumed}]
+    results = [asdict(result) for result in progress.summary.results()]
+    # Once more, because what matters is loaded only now.
+    environment = describe_environment()
+    run.update(state="done", answers=progress.done, results=results, cost=costs, environment=environment)
+
+
+def rescore(
+    path: str | Path,
+    metrics: Sequence[Metric],
+    *,
+    extract: Extractor | None = None,
+) -> Run:
+    """Score the stored answers of a run anew, without its model."""
+    run = Run.open(path)
+    repeat = run.about.get("identity", {}).get("sampling", {}).get("repeat", 1)
+    scorer, summary = Scorer(metrics), Summary(metrics, repeat=repeat)
+
+    def scored(record: Record) -> Record:
+        seen, rule = take_out(extract, record.sample, record.response)
+        scores, pending = scorer.begin(record.sample, seen)
+        if pending:
+            run_to_end(settle(scores, pending))
+        if rule is not None:
+            scores["extraction"] = rule
+        new = replace(record, scores=scores)
+        summary.add(new)
+        return new
+
+    run.replace_records(scored(record) for record in run.records())
+    refs = {"metrics": [reference(metric) for metric in metrics], "extract": reference(extract)}
+    run.update(results=[asdict(result) for result in summary.results()], rescored=True, **refs)
+    return run
+
+
+def _stored(run: Run, summary: Summary, *, without_failed: bool) -> Answered:
+    """What a run holds already, added to `summary`; failed answers are dropped when asked for."""
+    if without_failed:
+        run.replace_records(record for record in run.records() if record.response.error is None)
+    answered = Answered()
+    for record in run.records():
+        answered.add(record)
+        summary.add(record)
+    return answered
+
+
+def _size(data: Any, limit: int | None, repeat: int) -> int | None:
+    size = data.size() if hasattr(data, "size") else len(data) if hasattr(data, "__len__") else None
+    if size is None:
+        return None
+    return (size if limit is None else min(size, limit)) * repeat
+
+
+def _folder(task: str, model: str) -> str:
+    stamp = datetime.now().strftime("%Y-%m-%dT%H-%M-%S.%f")[:-3]
+    return re.sub(r"[^\w.+-]+", "-", f"{stamp}-{task}-{model}")

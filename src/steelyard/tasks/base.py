@@ -1,0 +1,129 @@
+"""A Task is data, a prompt and metrics: it makes a Request of each Sample and scores each Response.
+
+    Task("capitals", [Sample("1", "France", target="Paris")], [exact],
+         template="What is the capital of {input}?")
+
+A template names the sample's fields in braces: {input}, {target}, {options} (its choices, lettered)
+and every other column of its row. Worked examples (`shots`) come before the question: as turns
+where the model takes a chat, else as text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from steelyard.errors import DataError, UsageError
+from steelyard.metrics.base import Metric, name_of
+from steelyard.metrics.extraction import Extraction
+from steelyard.plugins import source_digest
+from steelyard.types import Message, Prompt, Request, Response, Sample
+
+Extractor = Callable[[str, Sample], Extraction]
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_FIELD = re.compile(r"\{\{|\}\}|\{(\w[\w -]*)\}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What is asked of each sample, and how the answer is scored."""
+
+    name: str
+    data: Iterable[Sample]
+    metrics: Sequence[Metric]
+    template: str = "{input}"
+    reply: str = " {target}"
+    system: str = ""
+    shots: Sequence[Sample] = ()
+    extract: Extractor | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.metrics:
+            raise UsageError(f"the task {self.name} has no metric", hint="steelyard list metrics shows them")
+
+    def request(self, sample: Sample, *, chat: bool) -> Request:
+        """The question for one sample, as turns or as a text."""
+        return Request(id=sample.id, prompt=self.prompt(sample, chat=chat), params=self.params)
+
+    def prompt(self, sample: Sample, *, chat: bool) -> Prompt:
+        """The whole prompt: system text, worked examples and the question."""
+        if self.template == "{input}" and not isinstance(sample.input, str):
+            return sample.input  # type: ignore[no-any-return]
+        question = self.question(sample)
+        examples = [(self.question(shot), self.answer(shot)) for shot in self.shots]
+        if not chat:
+            texts = [self.system] if self.system else []
+            texts += [asked + answered for asked, answered in examples]
+            return "\n\n".join([*texts, question])
+        turns: list[Message] = [{"role": "system", "content": self.system}] if self.system else []
+        for asked, answered in examples:
+            turns.append({"role": "user", "content": asked})
+            turns.append({"role": "assistant", "content": answered.strip()})
+        return [*turns, {"role": "user", "content": question}]
+
+    def question(self, sample: Sample) -> str:
+        """The sample in the words of the template."""
+        return fill(self.template, sample)
+
+    def answer(self, sample: Sample) -> str:
+        """What a worked example answers."""
+        return fill(self.reply, sample)
+
+    def identity(self) -> Mapping[str, Any]:
+        """All that shapes the questions and the scores."""
+        data = self.data.identity() if hasattr(self.data, "identity") else type(self.data).__name__
+        own = {
+            f.name: getattr(self, f.name)
+            for f in fields(self)
+            if f.name not in ("data", "metrics", "extract", "shots")
+        }
+        return {
+            **own,
+            "kind": f"{type(self).__module__}.{type(self).__qualname__}",
+            "data": data,
+            "shots": [(shot.input, shot.target) for shot in self.shots],
+            "metrics": {name_of(metric): source_digest(metric) for metric in self.metrics},
+            "extract": None if self.extract is None else name_of(self.extract),  # type: ignore[arg-type]
+        }
+
+
+def take_out(extract: Extractor | None, sample: Sample, response: Response) -> tuple[Response, str | None]:
+    """The response as metrics see it, its text the final answer alone, and the rule that found it."""
+    if extract is None or response.error is not None:
+        return response, None
+    found = extract(response.text, sample)
+    return replace(response, text="" if found.value is None else str(found.value)), found.rule
+
+
+def fill(template: str, sample: Sample) -> str:
+    """Put a sample's fields into a template; {{ and }} stand for braces."""
+
+    def value(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name is None:
+            return match.group()[0]
+        found = _field(sample, name)
+        if found is None:
+            columns = ", ".join(["input", "target", "options", "id", *sample.meta])
+            hint = f"there are: {columns}; a brace that is none is written twice"
+            raise DataError(f"sample {sample.id!r} has no field {name!r} for the template", hint=hint)
+        return str(found)
+
+    return _FIELD.sub(value, template)
+
+
+def lettered(choices: Sequence[str]) -> str:
+    """Options on lines of their own, each with its letter."""
+    return "\n".join(f"{letter}. {choice}" for letter, choice in zip(LETTERS, choices))
+
+
+def _field(sample: Sample, name: str) -> Any:
+    if name in ("input", "target", "id"):
+        return getattr(sample, name)
+    if name == "options" and sample.choices is not None:
+        return lettered(sample.choices)
+    return sample.meta.get(name)
