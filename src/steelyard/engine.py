@@ -44,7 +44,11 @@ async def execute(
 
 
 class _Execution:
-    """Workers that pull from one iterator; each hires the next when it takes an item."""
+    """Workers that pull from one iterator.
+
+    With a schedule each worker hires the next when it takes an item, so that there are only as
+    many as are in flight; without one all are there from the start.
+    """
 
     def __init__(
         self,
@@ -67,7 +71,8 @@ class _Execution:
         self.breathed = self.start
 
     async def finish(self) -> None:
-        self._hire()
+        for _ in range(self.limit if self.dues is None else 1):
+            self._hire()
         try:
             await self.finished
         finally:
@@ -86,10 +91,12 @@ class _Execution:
         try:
             while (taken := self._take()) is not None:
                 item, request, due = taken
-                self._hire()
-                if due is not None and (wait := due - clock()) > 0:
-                    await asyncio.sleep(wait)
+                if due is not None:
+                    self._hire()
+                    await asyncio.sleep(max(0.0, due - clock()))
                 response = await _ask(self.model, request, due)
+                if self.finished.done():
+                    return
                 waiting = self.answered(item, request, response)
                 if waiting is not None:
                     await waiting
