@@ -1,0 +1,78 @@
+"""How a client signs in, and how the key stays out of whatever people get to see."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Literal
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+
+from steelyard.errors import UsageError
+
+Auth = Literal["bearer", "header", "query", "basic", "none"]
+
+MASK = "***"
+_WAYS = ("bearer", "header", "query", "basic", "none")
+_SECRET = ("auth", "key", "token", "secret", "cookie", "password")
+
+
+class Credentials:
+    """Headers and path with the key in them, and the same to be shown to people."""
+
+    def __init__(
+        self, url: str, *, api_key: str | None, auth: Auth, own: Mapping[str, str], headers: Mapping[str, str]
+    ) -> None:
+        parts = urlsplit(url)
+        host = parts.netloc.rpartition("@")[2]
+        if host != parts.netloc and api_key is None:
+            api_key, auth = f"{parts.username or ''}:{parts.password or ''}", "basic"
+        signing = {} if api_key is None else _sign_in(api_key, auth)
+        query = parts.query
+        if api_key is not None and auth == "query":
+            query = "&".join(filter(None, [query, urlencode({"api_key": api_key})]))
+        replaced = {name.lower() for name in headers}
+        ours = {name: value for name, value in {**own, **signing}.items() if name.lower() not in replaced}
+        self.headers = {**ours, **headers}
+        for name, value in self.headers.items():
+            if not (name + value).isascii() or any(mark in name + value for mark in "\r\n\0"):
+                raise UsageError(f"the header {name!r} is not one line of ASCII")
+        path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
+        self.target = path + (f"?{query}" if query else "")
+        shown_query = "&".join(f"{name}={_shown(name, value)}" for name, value in parse_qsl(query))
+        self.shown_url = urlunsplit((parts.scheme, host, parts.path, shown_query, ""))
+        self.shown_headers = {name: _shown(name, value) for name, value in self.headers.items()}
+        self._secrets = self._find_secrets(api_key, query)
+
+    def _find_secrets(self, api_key: str | None, query: str) -> list[str]:
+        found = [api_key or "", *(api_key or "").split(":")]
+        for name, value in [*self.headers.items(), *parse_qsl(query)]:
+            if _is_secret(name):
+                found += [value, value.rpartition(" ")[2]]
+        found += [quote(secret, safe="") for secret in found]
+        # The longest first, so that no rest of one is left over; one or two letters are no secret.
+        return sorted({secret for secret in found if len(secret) > 2}, key=len, reverse=True)
+
+    def mask(self, text: str) -> str:
+        """A text without the secrets."""
+        for secret in self._secrets:
+            text = text.replace(secret, MASK)
+        return text
+
+
+def _sign_in(api_key: str, auth: str) -> dict[str, str]:
+    """The headers that carry the key."""
+    if auth not in _WAYS:
+        raise UsageError(f"there is no way of signing in called {auth!r}", hint=", ".join(_WAYS))
+    if auth == "bearer":
+        return {"Authorization": f"Bearer {api_key}"}
+    if auth == "basic":
+        return {"Authorization": f"Basic {base64.b64encode(api_key.encode()).decode()}"}
+    return {"X-API-Key": api_key} if auth == "header" else {}
+
+
+def _shown(name: str, value: str) -> str:
+    return MASK if _is_secret(name) else value
+
+
+def _is_secret(name: str) -> bool:
+    return any(word in name.lower() for word in _SECRET)
