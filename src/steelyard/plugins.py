@@ -29,11 +29,15 @@ class Builtin(NamedTuple):
 
 
 BUILTINS: dict[str, dict[str, Builtin]] = {
-    "models": {},
+    "models": {
+        "http": Builtin("steelyard.models.http:HttpModel", "a service behind HTTP: url=…, wire=plain"),
+    },
     "data": {},
     "tasks": {},
     "metrics": {},
-    "wires": {},
+    "wires": {
+        "plain": Builtin("steelyard.wire.plain:Plain", "a JSON list of inputs, a JSON list of answers"),
+    },
 }
 
 

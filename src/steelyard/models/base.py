@@ -207,7 +207,8 @@ class LocalModel(Model):
                 return responses
             given = f"{len(responses)} answers to {len(requests)} requests"
             return [Response(error=f"{self.name} gave {given}")] * len(requests)
-        except Exception as error:  # noqa: BLE001 - the model boundary: a failure is an answer
+        # A model that calls exit() would end this thread, and all would wait for ever.
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the model boundary: a failure is an answer
             failure = describe(error)
             short_of_memory = _is_out_of_memory(error)
         # Outside the handler: the traceback, and the tensors it holds, are gone here.
@@ -238,11 +239,13 @@ def _settle(pairs: list[tuple[_Call, Response]], done: float) -> None:
     for call, response in pairs:
         if call.future.done():
             continue
-        timing = response.timing or Timing(due=call.sent, sent=call.sent, done=done)
-        call.future.set_result(replace(response, timing=timing))
+        timed = response
+        if response.timing is None:
+            timed = replace(response, timing=Timing(due=call.sent, sent=call.sent, done=done))
+        call.future.set_result(timed)
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def _is_out_of_memory(error: BaseException) -> bool:
     # By name: torch.OutOfMemoryError without importing torch; some backends raise RuntimeError.
     return (
         isinstance(error, MemoryError)
