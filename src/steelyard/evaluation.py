@@ -22,13 +22,14 @@ from steelyard.environment import describe_environment
 from steelyard.errors import DataError, Interrupted, UsageError
 from steelyard.meter import Meter
 from steelyard.metrics.base import Metric
+from steelyard.metrics.extraction import Extractor
 from steelyard.metrics.scoring import Pending, Scorer, settle
 from steelyard.metrics.summary import Summary
 from steelyard.models.base import Model
 from steelyard.models.references import open_model
 from steelyard.plugins import reference
 from steelyard.store import Answered, Run
-from steelyard.tasks.base import Extractor, Task, take_out
+from steelyard.tasks.base import Task, take_out
 from steelyard.types import Record, Request, Response, Sample, Score
 
 

@@ -95,7 +95,7 @@ class Run:
     def resume(cls, path: str | Path, identity: Mapping[str, Any]) -> Run:
         """A stored run to go on with; refused unless it has the same identity."""
         run = cls.open(path)
-        was, now = run.about.get("identity", {}), msgspec.to_builtins(identity, enc_hook=_plain)
+        was, now = run.about.get("identity", {}), msgspec.json.decode(_encoder.encode(identity))
         if changed := differences(was, now):
             hint = "start a new run for it"
             raise RunMismatch(f"{path} is a run of something else: {'; '.join(changed)}", hint=hint)
@@ -166,8 +166,9 @@ class Run:
             if writing:
                 self._begin()
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             raise _cannot("write to", self.path, error) from error
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Let another process write to the run."""

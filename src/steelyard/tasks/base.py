@@ -11,17 +11,15 @@ where the model takes a chat, else as text.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from steelyard.errors import DataError, UsageError
 from steelyard.metrics.base import Metric, name_of
-from steelyard.metrics.extraction import Extraction
+from steelyard.metrics.extraction import Extractor
 from steelyard.plugins import source_digest
 from steelyard.types import Message, Prompt, Request, Response, Sample
-
-Extractor = Callable[[str, Sample], Extraction]
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _FIELD = re.compile(r"\{\{|\}\}|\{(\w[\w -]*)\}")

@@ -1,0 +1,127 @@
+"""Where a reference becomes a Model: `open_model(ref, **options)`.
+
+    embedded                       a built-in name, or one that a package registers
+    ./folder, org/name             a Hugging Face model, here or on the hub
+    ./weights.gguf                 a GGUF file
+    http://host:8000/predict       a service
+    ./file.py:Shout, pkg.mod:ask   a Model class, any class, a function, an object
+    pkg.mod                        a module with load_model()
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from steelyard.errors import ModelError, SteelyardError, UsageError, describe
+from steelyard.models.base import Model
+from steelyard.models.functions import FunctionModel
+from steelyard.plugins import BUILTINS, is_reference, resolve
+
+_HUB = re.compile(r"[\w.-]+/[\w.-]+")
+_ENGINES = ("huggingface", "embedded")
+
+
+def open_model(ref: Any, **options: Any) -> Model:
+    """The model that `ref` names, or that it is; `options` are those of its kind."""
+    if isinstance(ref, Path) or (isinstance(ref, str) and _is_path(ref)):
+        return _from_path(Path(ref).expanduser(), options)
+    if not isinstance(ref, str):
+        return _as_model(ref, options)
+    if ref in BUILTINS["models"] or is_reference(ref):
+        return _as_model(resolve("models", ref), options)
+    if ref.startswith(("http://", "https://")):
+        return _as_model(resolve("models", "http"), {"url": ref, **options})
+    if _HUB.fullmatch(ref):
+        return _as_model(resolve("models", "huggingface"), {"path": ref, **options})
+    if _is_module(ref):
+        return _from_module(ref, options)
+    return _as_model(resolve("models", ref), options)
+
+
+def _is_path(ref: str) -> bool:
+    path = Path(ref).expanduser()
+    named = ref.startswith((".", "/", "~")) or ref.endswith(".gguf")
+    return (named and not is_reference(ref)) or (path.is_dir() and (path / "config.json").is_file())
+
+
+def _from_path(path: Path, options: Mapping[str, Any]) -> Model:
+    if path.suffix == ".gguf":
+        return _as_model(resolve("models", "gguf"), {"path": path, **options})
+    if not path.is_dir():
+        raise ModelError(f"there is no model folder {path}", hint="it needs config.json, tokenizer and weights")
+    options = dict(options)
+    engine = options.pop("engine", None)
+    if engine is None:
+        engine = "huggingface" if importlib.util.find_spec("transformers") else "embedded"
+    if engine not in _ENGINES:
+        raise UsageError(f"there is no engine {engine!r}", hint=" or ".join(_ENGINES))
+    return _as_model(resolve("models", engine), {"path": path, **options})
+
+
+def _is_module(ref: str) -> bool:
+    if not all(part.isidentifier() for part in ref.split(".")):
+        return False
+    try:
+        return importlib.util.find_spec(ref) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _from_module(name: str, options: Mapping[str, Any]) -> Model:
+    module: ModuleType = importlib.import_module(name)
+    load = getattr(module, "load_model", None)
+    if not callable(load):
+        raise UsageError(f"the module {name} has no load_model()", hint=f"or name what you mean: {name}:NAME")
+    return _as_model(_call(load, options), {})
+
+
+def _as_model(found: Any, options: Mapping[str, Any]) -> Model:
+    if isinstance(found, Model):
+        if options:
+            raise UsageError(f"{found.name} is a model already", hint="options go to its class or function")
+        return found
+    if inspect.isclass(found) or _makes_models(found):
+        made = _call(found, options)
+        if not isinstance(made, Model):
+            return FunctionModel(made)
+        made.options = {name: value for name, value in options.items() if name not in ("path", "url")}
+        return made
+    return _made(FunctionModel, found, options)
+
+
+def _makes_models(found: Any) -> bool:
+    """Whether a function is declared to return a Model, so that it is to be called for one."""
+    declared = getattr(found, "__annotations__", {}).get("return")
+    name = declared if isinstance(declared, str) else getattr(declared, "__name__", "")
+    return inspect.isfunction(found) and str(name).rpartition(".")[2].endswith("Model")
+
+
+def _made(make: Callable[..., Model], thing: Any, options: Mapping[str, Any]) -> Model:
+    model = _call(make, options, thing)
+    model.options = dict(options)
+    return model
+
+
+def _call(make: Callable[..., Any], options: Mapping[str, Any], *arguments: Any) -> Any:
+    """Call with options from outside: an unknown one is named, a failure says whose it is."""
+    name = getattr(make, "__name__", str(make))
+    parameters = inspect.signature(make).parameters.values()
+    known = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+        for option in options:
+            if option not in known:
+                near = get_close_matches(option, known, n=1) or known
+                raise UsageError(f"{name} has no option {option!r}", hint="it has " + ", ".join(near))
+    try:
+        return make(*arguments, **options)
+    except SteelyardError:
+        raise
+    except Exception as error:
+        raise ModelError(f"{name} could not be opened: {describe(error)}") from error

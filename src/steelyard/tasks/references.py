@@ -1,0 +1,116 @@
+"""Where a reference becomes a Task: `open_task(ref, data=…, metrics=…, …)`.
+
+    arithmetic, choice, …       a built-in name, or one that a package registers
+    ./task.yaml                 a task file
+    ./file.py:capitals          a Task, or a function that makes one
+    None                        a task made of what is given: data, a template, metrics
+
+What is given beside the reference takes the place of what the task says itself.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from steelyard.data.fewshot import examples
+from steelyard.data.source import Data
+from steelyard.errors import UsageError
+from steelyard.metrics.base import Metric
+from steelyard.metrics.extraction import extractor
+from steelyard.plugins import resolve
+from steelyard.tasks.base import Task
+from steelyard.tasks.files import read_task
+
+_DEMO = {"arithmetic": "demo/arithmetic", "choice": "demo/choice", "questions": "demo/sentences"}
+_DEMO_SHOTS = {"arithmetic": "demo/train"}
+
+
+def open_task(
+    ref: str | Path | None = None,
+    *,
+    data: Any = None,
+    data_options: Mapping[str, Any] | None = None,
+    metrics: Sequence[Metric | str] = (),
+    extract: str | None = None,
+    shots: int = 0,
+    shot_data: Any = None,
+    seed: int = 0,
+    params: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Task:
+    """The task that `ref` names, with the given parts in the place of its own."""
+    name = "" if ref is None else str(ref)
+    if metrics:
+        options["metrics"] = tuple(resolve("metrics", m) if isinstance(m, str) else m for m in metrics)
+    if extract is not None:
+        options["extract"] = None if extract == "none" else extractor(extract)
+    task = _made(name, _samples(name, data, data_options or {}), options)
+    if params:
+        task = replace(task, params={**task.params, **params})
+    if shots:
+        pool = _pool(name, shot_data, task)
+        task = replace(task, shots=tuple(examples(pool, shots, seed=seed)))
+    return task
+
+
+def _samples(name: str, data: Any, options: Mapping[str, Any]) -> Any:
+    source = _DEMO.get(name) if data is None else data
+    if source is None:
+        return None
+    if isinstance(source, Data):
+        if options:
+            raise UsageError("options of the data were given beside data that is open already")
+        return source
+    return Data(source, **options)
+
+
+def _made(name: str, data: Any, options: dict[str, Any]) -> Task:
+    if not name:
+        if data is None:
+            raise UsageError("there is nothing to ask", hint="name a task or data")
+        if not options.get("metrics"):
+            raise UsageError("no metric is named", hint="metric=exact; steelyard list metrics shows them")
+        return Task(name=str(getattr(data, "name", "task")), data=data, **options)
+    is_file = name.endswith((".yaml", ".yml"))
+    found = read_task(Path(name)) if is_file else resolve("tasks", name)
+    if not isinstance(found, Task):
+        found = _call(name, found, {**({} if data is None else {"data": data}), **options})
+    elif data is not None or options:
+        found = replace(found, **({} if data is None else {"data": data}), **options)
+    if not isinstance(found, Task):
+        raise UsageError(f"{name} gave a {type(found).__name__}, not a Task")
+    return found
+
+
+def _call(name: str, make: Any, options: Mapping[str, Any]) -> Any:
+    parameters = inspect.signature(make).parameters
+    if (
+        "data" in parameters
+        and "data" not in options
+        and parameters["data"].default is inspect.Parameter.empty
+    ):
+        raise UsageError(f"the task {name} needs data", hint="--data FILE, or data=FILE")
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        for option in options:
+            if option not in parameters:
+                near = get_close_matches(option, parameters, n=1) or parameters
+                raise UsageError(
+                    f"the task {name} has no option {option!r}", hint="it has " + ", ".join(near)
+                )
+    try:
+        return make(**options)
+    except TypeError as error:
+        raise UsageError(f"the task {name} cannot be made: {error}") from error
+
+
+def _pool(name: str, shot_data: Any, task: Task) -> Data:
+    source = _DEMO_SHOTS.get(name) if shot_data is None else shot_data
+    if source is None:
+        hint = "shot_data= names them; they must not be the questions themselves"
+        raise UsageError(f"the task {task.name} has no worked examples to choose from", hint=hint)
+    return source if isinstance(source, Data) else Data(source)
