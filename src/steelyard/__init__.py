@@ -1,3 +1,81 @@
-"""Weigh any model: evaluate, load-test, score, tune and serve it through one interface."""
+"""Weigh any model: evaluate, load-test, score, tune and serve it through one interface.
+
+    from steelyard import evaluate, open_task
+
+    run = evaluate("embedded", open_task("arithmetic"))
+
+Every public name is loaded when it is first used, so importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from steelyard.data.source import Data as Data
+    from steelyard.engine import answer as answer
+    from steelyard.engine import answer_async as answer_async
+    from steelyard.engine import execute as execute
+    from steelyard.errors import SteelyardError as SteelyardError
+    from steelyard.evaluation import evaluate as evaluate
+    from steelyard.evaluation import rescore as rescore
+    from steelyard.meter import Meter as Meter
+    from steelyard.metrics.base import Corpus as Corpus
+    from steelyard.models.base import LocalModel as LocalModel
+    from steelyard.models.base import Model as Model
+    from steelyard.models.references import open_model as open_model
+    from steelyard.store import Run as Run
+    from steelyard.tasks.base import Task as Task
+    from steelyard.tasks.references import open_task as open_task
+    from steelyard.types import Chunk as Chunk
+    from steelyard.types import Part as Part
+    from steelyard.types import Record as Record
+    from steelyard.types import Request as Request
+    from steelyard.types import Response as Response
+    from steelyard.types import Sample as Sample
+    from steelyard.types import Timing as Timing
+    from steelyard.types import Tokens as Tokens
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Chunk": "types",
+    "Corpus": "metrics.base",
+    "Data": "data.source",
+    "LocalModel": "models.base",
+    "Meter": "meter",
+    "Model": "models.base",
+    "Part": "types",
+    "Record": "types",
+    "Request": "types",
+    "Response": "types",
+    "Run": "store",
+    "Sample": "types",
+    "SteelyardError": "errors",
+    "Task": "tasks.base",
+    "Timing": "types",
+    "Tokens": "types",
+    "answer": "engine",
+    "answer_async": "engine",
+    "evaluate": "evaluation",
+    "execute": "engine",
+    "open_model": "models.references",
+    "open_task": "tasks.references",
+    "rescore": "evaluation",
+}
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605 - a list of names, each with its home
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'steelyard' has no attribute {name!r}")
+    found = getattr(import_module(f"steelyard.{home}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_HOMES]
