@@ -75,8 +75,9 @@ class FunctionModel(LocalModel):
         named = function if hasattr(function, "__qualname__") else type(function)
         return {
             "class": f"{type(self).__module__}.{type(self).__qualname__}",
-            "function": f"{named.__module__}.{named.__qualname__}",
-            "source": source_digest(function) or _code_digest(function),
+            "function": f"{getattr(named, '__module__', 'builtins')}.{named.__qualname__}",
+            "source": source_digest(function),
+            "code": _code_digest(function),
             "bound": {key: _plain(value) for key, value in bound.items()},
         }
 
@@ -208,9 +209,11 @@ def _plain(value: Any) -> Any:
 
 
 def _code_digest(function: Any) -> str | None:
-    """A digest of the compiled code of a function that stands in no file."""
+    """A digest of the compiled code of a function that its name and its file do not tell from others."""
     code = getattr(function, "__code__", None)
-    return None if code is None else blake2b(marshal.dumps(code), digest_size=12).hexdigest()
+    if code is None or ("<lambda>" not in code.co_name and source_digest(function) is not None):
+        return None
+    return blake2b(marshal.dumps(code), digest_size=12).hexdigest()
 
 
 def _by_params(requests: Sequence[Request]) -> list[tuple[Mapping[str, Any], list[int]]]:

@@ -1,0 +1,1 @@
+"""What all tests share; that this file is here puts the folder on the import path."""
