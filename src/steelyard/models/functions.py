@@ -43,10 +43,13 @@ class FunctionModel(LocalModel):
         batched: bool | None = None,
         batch_size: int = 32,
         workers: int = 1,
+        all_params: bool = False,
     ) -> None:
+        """Read what the function takes; `all_params` gives it also parameters that it does not name."""
         self._call, predicts = _callable(function)
         self._function = function
-        first, self._takes = _read_signature(self._call)
+        first, takes = _read_signature(self._call)
+        self._takes = None if all_params else takes
         self._whole = first is not None and _wants_request(first)
         if batched is None:
             batched = predicts or (first is not None and first.name in {"batch", "requests"})
