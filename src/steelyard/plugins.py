@@ -32,9 +32,28 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
     "models": {
         "http": Builtin("steelyard.models.http:HttpModel", "a service behind HTTP: url=…, wire=plain"),
     },
-    "data": {},
-    "tasks": {},
-    "metrics": {},
+    "data": {
+        "demo/arithmetic": Builtin("steelyard.data.demo:ARITHMETIC", "word problems with worked answers"),
+        "demo/choice": Builtin("steelyard.data.demo:CHOICE", "questions with four options"),
+        "demo/sentences": Builtin("steelyard.data.demo:SENTENCES", "short questions about short texts"),
+        "demo/train": Builtin("steelyard.data.demo:TRAIN", "word problems to show as worked examples"),
+    },
+    "tasks": {
+        "arithmetic": Builtin("steelyard.tasks.written:arithmetic", "word problems in the GSM8K format"),
+        "choice": Builtin(
+            "steelyard.tasks.choice:choice_task", "given options: by=letter, letter-likelihood, likelihood"
+        ),
+        "classification": Builtin(
+            "steelyard.tasks.labels:classification", "texts with one of several labels"
+        ),
+        "questions": Builtin("steelyard.tasks.written:questions", "questions with short answers"),
+        "summaries": Builtin("steelyard.tasks.written:summaries", "texts with a reference summary"),
+    },
+    "metrics": {
+        "clinical_correctness": Builtin(
+            "steelyard.metrics.clinical:clinical_correctness", "equal, or one in the other, word for word"
+        ),
+    },
     "wires": {
         "plain": Builtin("steelyard.wire.plain:Plain", "a JSON list of inputs, a JSON list of answers"),
     },

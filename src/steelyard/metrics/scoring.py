@@ -7,7 +7,7 @@ metric that failed {"exact": None, "exact.error": "TypeError: …"}: an answer i
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import Any, Union, cast
+from typing import Any, cast
 
 from steelyard.errors import describe
 from steelyard.metrics.base import Corpus, Metric, Value, name_of
@@ -37,7 +37,7 @@ class Scorer:
             if hasattr(value, "__await__"):
                 pending.append((name, cast("Awaitable[Value]", value)))
             else:
-                _put(scores, name, cast("Value", value))
+                _put(scores, name, value)
         return scores, pending
 
 
@@ -58,7 +58,7 @@ def _put(scores: dict[str, Score], name: str, value: Value) -> None:
         scores[name] = _plain(value)
 
 
-def _plain(value: Union[Score, Any]) -> Score:
+def _plain(value: Any) -> Score:
     # numpy's and torch's numbers are not JSON; NaN and infinity are no scores.
     if hasattr(value, "item"):
         value = value.item()

@@ -1,11 +1,11 @@
 """Where a reference becomes a Model: `open_model(ref, **options)`.
 
-    embedded                       a built-in name, or one that a package registers
-    ./folder, org/name             a Hugging Face model, here or on the hub
-    ./weights.gguf                 a GGUF file
-    http://host:8000/predict       a service
-    ./file.py:Shout, pkg.mod:ask   a Model class, any class, a function, an object
-    pkg.mod                        a module with load_model()
+embedded                       a built-in name, or one that a package registers
+./folder, org/name             a Hugging Face model, here or on the hub
+./weights.gguf                 a GGUF file
+http://host:8000/predict       a service
+./file.py:Shout, pkg.mod:ask   a Model class, any class, a function, an object
+pkg.mod                        a module with load_model()
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ def _from_path(path: Path, options: Mapping[str, Any]) -> Model:
     if path.suffix == ".gguf":
         return _as_model(resolve("models", "gguf"), {"path": path, **options})
     if not path.is_dir():
-        raise ModelError(f"there is no model folder {path}", hint="it needs config.json, tokenizer and weights")
+        raise ModelError(
+            f"there is no model folder {path}", hint="it needs config.json, tokenizer and weights"
+        )
     options = dict(options)
     engine = options.pop("engine", None)
     if engine is None:
@@ -104,7 +106,7 @@ def _makes_models(found: Any) -> bool:
 
 
 def _made(make: Callable[..., Model], thing: Any, options: Mapping[str, Any]) -> Model:
-    model = _call(make, options, thing)
+    model: Model = _call(make, options, thing)
     model.options = dict(options)
     return model
 

@@ -17,11 +17,10 @@ from typing import Any
 
 from steelyard.errors import DataError, UsageError
 from steelyard.metrics.base import Metric, name_of
-from steelyard.metrics.extraction import Extractor
+from steelyard.metrics.extraction import LETTERS, Extractor
 from steelyard.plugins import source_digest
 from steelyard.types import Message, Prompt, Request, Response, Sample
 
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _FIELD = re.compile(r"\{\{|\}\}|\{(\w[\w -]*)\}")
 
 

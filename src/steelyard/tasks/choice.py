@@ -13,13 +13,13 @@ from typing import Any
 
 from steelyard.errors import DataError, UsageError
 from steelyard.metrics.base import Metric
-from steelyard.metrics.choice import acc, acc_norm, choice, choice_prob
-from steelyard.metrics.extraction import find_letter
-from steelyard.tasks.base import LETTERS, Task
+from steelyard.metrics.choices import acc, acc_norm, choice, choice_prob, target_indices
+from steelyard.metrics.extraction import LETTERS, find_letter
+from steelyard.tasks.base import Task
 from steelyard.types import Request, Sample
 
 WAYS = ("letter", "letter-likelihood", "likelihood")
-_SHOWN = "{input}\n{options}\nAnswer:"
+_SHOWN = "Question: {input}\n{options}\nAnswer:"
 _HIDDEN = "Question: {input}\nAnswer:"
 
 
@@ -42,7 +42,7 @@ class Choice(Task):
 
     def answer(self, sample: Sample) -> str:
         """The right letter, or where the options are not shown the right option."""
-        place = right_place(sample)
+        (place, *_) = target_indices(sample)
         return f" {_options(sample)[place]}" if self.by == "likelihood" else f" {LETTERS[place]}"
 
 
@@ -60,22 +60,6 @@ def choice_task(*, data: Any, by: str = "letter", name: str = "choice", **option
         "params": {"max_tokens": 32, "stop": ["\n\n"]} if by == "letter" else {},
     }
     return Choice(name=name, data=data, by=by, **{**preset, **options})
-
-
-def right_place(sample: Sample) -> int:
-    """Which option is right, whether the target names it by letter, by number (from 0) or by its text."""
-    options, target = _options(sample), sample.target
-    if isinstance(target, int) and 0 <= target < len(options):
-        return target
-    text = str(target).strip()
-    if text in options:
-        return options.index(text)
-    if len(text) == 1 and text.upper() in LETTERS[: len(options)]:
-        return LETTERS.index(text.upper())
-    if text.isdigit() and int(text) < len(options):
-        return int(text)
-    hint = f"a letter A–{LETTERS[len(options) - 1]}, a number from 0 to {len(options) - 1} or an option"
-    raise DataError(f"sample {sample.id!r}: the target {text[:60]!r} is none of its options", hint=hint)
 
 
 def _options(sample: Sample) -> list[str]:

@@ -9,7 +9,8 @@ from typing import Any
 
 from steelyard.metrics.extraction import find_number, find_text
 from steelyard.metrics.numbers import number
-from steelyard.metrics.text import exact, rouge_l, token_f1
+from steelyard.metrics.overlap import rouge_l, token_f1
+from steelyard.metrics.text import exact_words
 from steelyard.tasks.base import Task
 
 
@@ -27,8 +28,8 @@ def arithmetic(*, data: Any, name: str = "arithmetic", **options: Any) -> Task:
 def questions(*, data: Any, name: str = "questions", **options: Any) -> Task:
     """Questions with short answers: exact match and the F1 of words."""
     preset = {
-        "metrics": (exact, token_f1),
-        "template": "{input}",
+        "metrics": (exact_words, token_f1),
+        "template": "Question: {input}\nAnswer:",
         "extract": find_text,
         "params": {"max_tokens": 64, "stop": ["\n"]},
     }
