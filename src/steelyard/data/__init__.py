@@ -1,1 +1,1 @@
-"""Data."""
+"""Where Samples come from: files, frames, functions, the hub."""
