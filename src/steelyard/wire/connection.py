@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import weakref
 import zlib
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -60,6 +61,8 @@ class Origin:
         shown = f"[{self.host}]" if ":" in self.host else self.host
         self.authority = shown if port is None else f"{shown}:{port}"
         self._idle: list[_Connection] = []
+        # Not by __del__: in a cycle the sockets might be collected first, and complain.
+        weakref.finalize(self, _close_all, self._idle)
 
     async def post(self, target: str, *, headers: Mapping[str, str], body: bytes) -> Answer:
         """Send one POST and read its whole answer."""
@@ -140,9 +143,6 @@ class _Connection:
         self.ahead = bytearray()
         self.tls: ssl.SSLObject | None = None
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-
-    def __del__(self) -> None:
-        self.sock.close()
 
     def close(self) -> None:
         self.sock.close()
@@ -298,6 +298,11 @@ class _Connection:
             self.incoming.write(block)
         else:
             self.incoming.write_eof()
+
+
+def _close_all(connections: list[_Connection]) -> None:
+    for connection in connections:
+        connection.close()
 
 
 def _tls(verify: bool | str) -> ssl.SSLContext:

@@ -79,10 +79,10 @@ def to_response(value: Any) -> Response:
         response = value
     elif isinstance(value, Mapping):
         response = _of_mapping(value)
-    elif isinstance(value, bool):
+    elif isinstance(value, float):
+        response = Response(text=str(value), scores={"score": value}, raw=value)
+    elif isinstance(value, int):
         response = Response(text=str(value), raw=value)
-    elif isinstance(value, (int, float)):
-        response = Response(text=str(value), scores={"score": float(value)}, raw=value)
     elif isinstance(value, (list, tuple)) and value and all(_is_number(item) for item in value):
         response = Response(scores=[float(item) for item in value], raw=value)
     return response
@@ -94,8 +94,9 @@ def _of_mapping(value: Mapping[str, Any]) -> Response:
     text = next((str(value[key]) for key in TEXTS if isinstance(value.get(key), (str, int, float))), None)
     scores = value.get("scores")
     if not isinstance(scores, (Mapping, list, tuple)):
-        label, score = value.get("label"), value.get("score")
-        scores = {"score" if label is None else str(label): score} if _is_number(score) else None
+        # A score is that of the label, or of whatever else was answered.
+        label, score = value.get("label", text or "score"), value.get("score")
+        scores = {str(label): score} if _is_number(score) else None
     if text is None:
         # Nothing is lost of an object of a service's own: its text is the object.
         text = "" if scores is not None else json.dumps(value, ensure_ascii=False, default=str)
