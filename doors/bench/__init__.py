@@ -1,0 +1,1 @@
+"""The medical benchmark's interface: ModelRunner and its harness. Everything in it only translates."""

@@ -1,0 +1,13 @@
+from bench.evaluation.api import APIModel
+from bench.evaluation.huggingface import HuggingFaceModel
+from bench.evaluation.interface import ModelInterface
+from bench.evaluation.local import LocalModel
+from bench.evaluation.model_runner import ModelRunner
+
+__all__ = [
+    "APIModel",
+    "HuggingFaceModel",
+    "LocalModel",
+    "ModelInterface",
+    "ModelRunner",
+]
