@@ -39,6 +39,8 @@ def _plain(value: Any) -> Any:
         return str(value)
     if hasattr(value, "tolist"):
         return value.tolist()
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
     if hasattr(value, "model_dump"):
         return value.model_dump()
     raise TypeError(f"a {type(value).__name__} cannot be stored as JSON")

@@ -40,9 +40,10 @@ def as_json(rows) -> bytes:
     return json.dumps(rows, ensure_ascii=False, indent=1).encode()
 
 
-def as_delimited(rows, delimiter=",", end="\r\n") -> bytes:
+def as_delimited(rows, delimiter=",") -> bytes:
     text = io.StringIO(newline="")
-    writer = csv.writer(text, delimiter=delimiter, lineterminator=end)
+    # With its usual \r\n, because only then does the writer quote both of them inside cells.
+    writer = csv.writer(text, delimiter=delimiter)
     writer.writerow(rows[0])
     writer.writerows(row.values() for row in rows)
     return text.getvalue().encode()
@@ -72,7 +73,7 @@ WRITERS = {
     "ndjson": as_jsonl,
     "json": as_json,
     "csv": as_delimited,
-    "tsv": lambda rows: as_delimited(rows, "\t", "\n"),
+    "tsv": lambda rows: as_delimited(rows, "\t"),
     "parquet": as_parquet,
     "arrow": as_arrow,
     "ipc": lambda rows: as_arrow(rows, pyarrow.ipc.new_stream),

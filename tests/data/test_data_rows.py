@@ -123,6 +123,13 @@ def test_a_csv_quote_that_is_never_closed(tmp_path):
         list(Data(path))
 
 
+def test_csv_rows_that_end_with_a_carriage_return_alone(tmp_path):
+    path = tmp_path / "d.csv"
+    path.write_bytes(b"input,target\ra,b\r")
+    with pytest.raises(DataError, match="rows end with a newline"):
+        list(Data(path))
+
+
 def test_rows_of_a_json_array_are_bad_one_by_one(tmp_path):
     path = tmp_path / "d.json"
     path.write_bytes(b'[{"input": "a"}, 3, {"input": "\xff"}, {"input": "b"}]')

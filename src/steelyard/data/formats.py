@@ -91,8 +91,7 @@ def read_delimited(
         except StopIteration:
             return
         except csv.Error as error:
-            hint = "cells with quotes in them are quoted themselves, or none is: quotes=false"
-            yield where, number, BadRow(f"{width} cells", str(error), hint=hint)
+            yield where, number, BadRow(f"{width} cells", str(error), hint=_mend(error))
             continue
         if undecodable:
             row = BadRow("UTF-8", undecodable.pop())
@@ -110,7 +109,7 @@ def _header(reader: Any, name: str, *, guess: bool) -> list[str]:
     try:
         cells: list[str] = next(filter(None, reader), [])
     except csv.Error as error:
-        raise DataError(f"{name}: the header cannot be read: {error}", hint="quotes=false?") from error
+        raise DataError(f"{name}: the header cannot be read: {error}", hint=_mend(error)) from error
     header = [cell.strip() for cell in cells]
     twice = {column for column in header if header.count(column) > 1}
     if twice:
@@ -120,6 +119,12 @@ def _header(reader: Any, name: str, *, guess: bool) -> list[str]:
             hint = f"delimiter={other!r}"
             raise DataError(f"{name} has only one column, {excerpt(header[0])}", hint=hint)
     return header
+
+
+def _mend(error: csv.Error) -> str:
+    if "new-line character" in str(error):
+        return "rows end with a newline; a carriage return inside a cell is quoted"
+    return "cells with quotes in them are quoted themselves, or none is: quotes=false"
 
 
 def _text_lines(file: IO[bytes], undecodable: list[str]) -> Iterator[str]:
