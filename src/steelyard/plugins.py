@@ -13,12 +13,14 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from steelyard.errors import UnknownName, UsageError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 
 class Builtin(NamedTuple):
@@ -50,9 +52,85 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
         "summaries": Builtin("steelyard.tasks.written:summaries", "texts with a reference summary"),
     },
     "metrics": {
+        "acc": Builtin("steelyard.metrics.choices:acc", "the right option is the likeliest"),
+        "acc_bytes": Builtin(
+            "steelyard.metrics.choices:acc_bytes", "the right option is the likeliest per byte"
+        ),
+        "acc_norm": Builtin(
+            "steelyard.metrics.choices:acc_norm", "the right option is the likeliest per character"
+        ),
+        "acc_token": Builtin(
+            "steelyard.metrics.choices:acc_token", "the right option is the likeliest per token"
+        ),
+        "accuracy": Builtin("steelyard.metrics.labels:accuracy", "the label given is the target"),
+        "auroc": Builtin("steelyard.metrics.labels:auroc", "area under the ROC curve, averaged over labels"),
+        "bleu": Builtin("steelyard.metrics.corpus:bleu", "BLEU over the whole set, as sacrebleu has it"),
+        "cer": Builtin("steelyard.metrics.overlap:cer", "character errors for each character of the target"),
+        "choice": Builtin(
+            "steelyard.metrics.choices:choice",
+            "the option chosen in the text, by letter or words, is the target",
+        ),
+        "choice_prob": Builtin(
+            "steelyard.metrics.choices:choice_prob", "the probability of the right option"
+        ),
+        "chrf": Builtin("steelyard.metrics.corpus:chrf", "chrF over the whole set"),
         "clinical_correctness": Builtin(
             "steelyard.metrics.clinical:clinical_correctness", "equal, or one in the other, word for word"
         ),
+        "confusion": Builtin("steelyard.metrics.labels:confusion", "how often each target got each label"),
+        "contains": Builtin("steelyard.metrics.text:contains", "the target occurs in the answer"),
+        "contains_ci": Builtin(
+            "steelyard.metrics.text:contains_ci", "the target occurs in the answer, up to case"
+        ),
+        "duel": Builtin(
+            "steelyard.metrics.judges:duel",
+            "a factory: duel(model) asks which of two answers is better, in both orders",
+        ),
+        "exact": Builtin("steelyard.metrics.text:exact", "the answer is the target"),
+        "exact_ci": Builtin(
+            "steelyard.metrics.text:exact_ci", "the answer is the target, up to case and white space"
+        ),
+        "exact_words": Builtin(
+            "steelyard.metrics.text:exact_words",
+            "the answer has the target's words, up to case, punctuation, articles",
+        ),
+        "f1_macro": Builtin("steelyard.metrics.labels:f1_macro", "F1, averaged over labels"),
+        "f1_micro": Builtin("steelyard.metrics.labels:f1_micro", "F1 over all labels together"),
+        "f1_weighted": Builtin(
+            "steelyard.metrics.labels:f1_weighted", "F1, averaged over labels by their frequency"
+        ),
+        "judge": Builtin(
+            "steelyard.metrics.judges:judge", "a factory: judge(model) asks a model for a grade"
+        ),
+        "number": Builtin("steelyard.metrics.numbers:number", "the number the answer gives is the target"),
+        "precision_macro": Builtin(
+            "steelyard.metrics.labels:precision_macro", "precision, averaged over labels"
+        ),
+        "precision_micro": Builtin(
+            "steelyard.metrics.labels:precision_micro", "precision over all labels together"
+        ),
+        "precision_weighted": Builtin(
+            "steelyard.metrics.labels:precision_weighted",
+            "precision, averaged over labels by their frequency",
+        ),
+        "recall_macro": Builtin("steelyard.metrics.labels:recall_macro", "recall, averaged over labels"),
+        "recall_micro": Builtin("steelyard.metrics.labels:recall_micro", "recall over all labels together"),
+        "recall_weighted": Builtin(
+            "steelyard.metrics.labels:recall_weighted", "recall, averaged over labels by their frequency"
+        ),
+        "regex": Builtin(
+            "steelyard.metrics.text:regex", "the pattern that is the target occurs in the answer"
+        ),
+        "rouge_1": Builtin("steelyard.metrics.overlap:rouge_1", "F1 of words"),
+        "rouge_2": Builtin("steelyard.metrics.overlap:rouge_2", "F1 of pairs of words"),
+        "rouge_l": Builtin(
+            "steelyard.metrics.overlap:rouge_l", "F1 of the longest common subsequence of words"
+        ),
+        "starts_with": Builtin("steelyard.metrics.text:starts_with", "the answer begins with the target"),
+        "token_f1": Builtin(
+            "steelyard.metrics.overlap:token_f1", "F1 of words, up to case, punctuation, articles"
+        ),
+        "wer": Builtin("steelyard.metrics.overlap:wer", "word errors for each word of the target"),
     },
     "wires": {
         "plain": Builtin("steelyard.wire.plain:Plain", "a JSON list of inputs, a JSON list of answers"),
@@ -67,8 +145,9 @@ def resolve(kind: str, ref: str) -> Any:
         return _attribute(builtin.target)
     if ":" in ref:
         return _attribute(ref)
-    for entry in metadata.entry_points(group=f"steelyard.{kind}", name=ref):
-        return entry.load()
+    for entry in _entries(kind):
+        if entry.name == ref:
+            return entry.load()
     known = [name for name, _ in names(kind)]
     raise UnknownName(_singular(kind), ref, known, hint="or module:name, ./file.py:name")
 
@@ -77,8 +156,15 @@ def names(kind: str) -> Iterator[tuple[str, str]]:
     """Every name of a kind with one line about it, the built-in ones first."""
     for name, builtin in sorted(BUILTINS[kind].items()):
         yield name, builtin.summary
-    for entry in sorted(metadata.entry_points(group=f"steelyard.{kind}"), key=lambda e: e.name):
+    for entry in _entries(kind):
         yield entry.name, f"from {entry.dist.name if entry.dist else entry.value}"
+
+
+def _entries(kind: str) -> list[EntryPoint]:
+    # Here, because most names are built in and this import alone costs a third of our start-up.
+    from importlib.metadata import entry_points
+
+    return sorted(entry_points(group=f"steelyard.{kind}"), key=lambda entry: entry.name)
 
 
 def is_reference(ref: str) -> bool:

@@ -13,10 +13,8 @@ from steelyard.errors import UnknownName, UsageError
 from steelyard.metrics.extraction import EXTRACTORS, extractor, find_letter, find_number
 from steelyard.types import Sample
 
-FILE = Path(__file__).with_name("extraction_cases.jsonl")
-CASES = [
-    json.loads(line) for line in Path(__file__).with_name("extraction_cases.jsonl").open(encoding="utf-8")
-]
+LABELLED = Path(__file__).with_name("extraction_cases.jsonl")
+CASES = [json.loads(line) for line in LABELLED.read_text(encoding="utf-8").split("\n") if line]
 RULES = {"nothing", "ambiguous", "answer is", "answer:", "####", "boxed", "answer tag", "last number"}
 RULES |= {"spelled out", "letter alone", "option text", "so", "choose", "option", "is correct"}
 RULES |= {"letter in front", "last line", "only letter", "text", "between", "regex"}

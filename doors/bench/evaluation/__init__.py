@@ -1,4 +1,5 @@
 from bench.evaluation.api import APIModel
+from bench.evaluation.harness import BenchmarkReport, EvaluationHarness
 from bench.evaluation.huggingface import HuggingFaceModel
 from bench.evaluation.interface import ModelInterface
 from bench.evaluation.local import LocalModel
@@ -6,6 +7,8 @@ from bench.evaluation.model_runner import ModelRunner
 
 __all__ = [
     "APIModel",
+    "BenchmarkReport",
+    "EvaluationHarness",
     "HuggingFaceModel",
     "LocalModel",
     "ModelInterface",

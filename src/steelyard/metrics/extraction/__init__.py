@@ -26,10 +26,12 @@ from steelyard.metrics.extraction.base import (
 )
 from steelyard.metrics.extraction.letters import find_letter
 from steelyard.metrics.extraction.numbers import find_number
+from steelyard.metrics.extraction.phrases import LETTERS
 from steelyard.types import Sample
 
 __all__ = [
     "EXTRACTORS",
+    "LETTERS",
     "NOTHING",
     "Answer",
     "Extraction",
