@@ -102,8 +102,8 @@ class _Execution:
                     await waiting
                 if clock() - self.breathed > _BREATH:
                     # A model that never waits would keep signals and timers from running.
-                    await asyncio.sleep(0)
                     self.breathed = clock()
+                    await asyncio.sleep(0)
         except BaseException as error:
             if not self.finished.done():
                 self.finished.set_exception(error)

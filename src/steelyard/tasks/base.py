@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
 from typing import Any
 
 from steelyard.errors import DataError, UsageError
@@ -99,18 +100,34 @@ def take_out(extract: Extractor | None, sample: Sample, response: Response) -> t
 def fill(template: str, sample: Sample) -> str:
     """Put a sample's fields into a template; {{ and }} stand for braces."""
 
-    def value(match: re.Match[str]) -> str:
-        name = match.group(1)
-        if name is None:
-            return match.group()[0]
+    literals, names = _parts(template)
+    if not names:
+        return literals[0]
+    texts = [literals[0]]
+    for name, literal in zip(names, literals[1:]):
         found = _field(sample, name)
         if found is None:
             columns = ", ".join(["input", "target", "options", "id", *sample.meta])
             hint = f"there are: {columns}; a brace that is none is written twice"
             raise DataError(f"sample {sample.id!r} has no field {name!r} for the template", hint=hint)
-        return str(found)
+        texts += (str(found), literal)
+    return "".join(texts)
 
-    return _FIELD.sub(value, template)
+
+@lru_cache(maxsize=64)
+def _parts(template: str) -> tuple[list[str], list[str]]:
+    """The texts of a template and the names of the fields between them."""
+    literals, names, end = [""], [], 0
+    for match in _FIELD.finditer(template):
+        literals[-1] += template[end : match.start()]
+        end = match.end()
+        if match.group(1) is None:
+            literals[-1] += match.group()[0]
+        else:
+            names.append(match.group(1))
+            literals.append("")
+    literals[-1] += template[end:]
+    return literals, names
 
 
 def lettered(choices: Sequence[str]) -> str:

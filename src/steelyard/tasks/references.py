@@ -49,7 +49,11 @@ def open_task(
         options["metrics"] = tuple(resolve("metrics", m) if isinstance(m, str) else m for m in metrics)
     if extract is not None:
         options["extract"] = None if extract == "none" else extractor(extract)
-    task = _made(name, _samples(name, data, data_options or {}), options)
+    samples = _samples(name, data, data_options or {})
+    task = _made(name, samples, options)
+    if samples is None and data_options:
+        # The task brings its own data: rows are chosen among these.
+        task = replace(task, data=Data(task.data, **data_options))
     if params:
         task = replace(task, params={**task.params, **params})
     if shots:
