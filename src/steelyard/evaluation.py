@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -72,7 +72,17 @@ def evaluate(
         run = Run.create(path, {**what, **refs, "environment": describe_environment(), **(about or {})})
         answered = Answered()
     progress = Progress(run, summary, _size(task.data, limit, repeat), answered.count)
-    evaluation = _Evaluation(task, run, answered, progress, watch, chat, repeat, limit, seed)
+    evaluation = _Evaluation(
+        task=task,
+        run=run,
+        answered=answered,
+        progress=progress,
+        watch=watch,
+        chat=chat,
+        repeat=repeat,
+        limit=limit,
+        seed=seed,
+    )
     _run_to_end(evaluation, opened, concurrency)
     if opened is not model:
         opened.close()
@@ -90,31 +100,22 @@ class Progress:
         self.resumed = done
 
 
+@dataclass
 class _Evaluation:
     """The questions of one evaluation, and what happens with their answers."""
 
-    def __init__(
-        self,
-        task: Task,
-        run: Run,
-        answered: Answered,
-        progress: Progress,
-        watch: Callable[[Progress], None] | None,
-        chat: bool,
-        repeat: int,
-        limit: int | None,
-        seed: int,
-    ) -> None:
-        self.task = task
-        self.run = run
-        self.answered = answered
-        self.progress = progress
-        self.watch = watch
-        self.chat = chat
-        self.repeat = repeat
-        self.limit = limit
-        self.seed = seed
-        self.scorer = Scorer(task.metrics)
+    task: Task
+    run: Run
+    answered: Answered
+    progress: Progress
+    watch: Callable[[Progress], None] | None
+    chat: bool
+    repeat: int
+    limit: int | None
+    seed: int
+
+    def __post_init__(self) -> None:
+        self.scorer = Scorer(self.task.metrics)
 
     def questions(self) -> Iterator[tuple[tuple[int, Sample], Request]]:
         """The requests that are not answered yet, each with its index and sample."""
@@ -138,22 +139,16 @@ class _Evaluation:
         scores, pending = self.scorer.begin(sample, seen)
         if rule is not None:
             scores["extraction"] = rule
+        record = Record(index, sample, request, response, scores)
         if pending:
-            return self._keep_later(index, sample, request, response, scores, pending)
-        self._store(Record(index, sample, request, response, scores))
+            return self._keep_later(record, scores, pending)
+        self._store(record)
         return None
 
-    async def _keep_later(
-        self,
-        index: int,
-        sample: Sample,
-        request: Request,
-        response: Response,
-        scores: dict[str, Score],
-        pending: Pending,
-    ) -> None:
+    async def _keep_later(self, record: Record, scores: dict[str, Score], pending: Pending) -> None:
+        # The record holds these very scores, so that it is whole once they are.
         await settle(scores, pending)
-        self._store(Record(index, sample, request, response, scores))
+        self._store(record)
 
     def _store(self, record: Record) -> None:
         self.run.add(record)
