@@ -1,3 +1,5 @@
+"""ModelRunner, the three ready-made models, and the evaluation harness."""
+
 from bench.evaluation.api import APIModel
 from bench.evaluation.harness import BenchmarkReport, EvaluationHarness
 from bench.evaluation.huggingface import HuggingFaceModel

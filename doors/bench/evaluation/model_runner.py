@@ -90,10 +90,12 @@ class ModelRunner(Generic[ModelT, InputT, OutputT]):
         # An interface model can be loaded again: it is its user's.
         getattr(hung.thing, "__dict__", {}).pop("hung", None)
         del hung
-        gc.collect()
         torch = sys.modules.get("torch")
-        if torch is not None and torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        if torch is not None:
+            # Networks hold themselves in cycles.
+            gc.collect()
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
 
     def is_loaded(self, model_id: str) -> bool:
         """Whether a model goes by this name."""

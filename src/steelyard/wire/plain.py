@@ -29,9 +29,11 @@ class Plain(Wire):
     together = True
 
     def open(self, requests: Sequence[Request]) -> Exchange:
+        """The client's side of a list."""
         return PlainExchange(requests)
 
     def accept(self, body: bytes) -> Exchange:
+        """The server's side of a list of texts and objects."""
         inputs = _decode(body)
         if not isinstance(inputs, list):
             raise DataError(f"a JSON list of inputs was expected, not {_kind(inputs)}")
@@ -45,9 +47,11 @@ class PlainExchange(Exchange):
     """One list of inputs and its list of answers."""
 
     def encode_request(self) -> bytes:
+        """The prompts as they are."""
         return msgspec.json.encode([request.prompt for request in self.requests])
 
     def decode_answer(self, body: bytes) -> Sequence[Response]:
+        """The answers, one an input; whatever else the body is, is a DataError."""
         answer = _decode(body)
         values = answer
         if isinstance(answer, dict):
@@ -64,6 +68,7 @@ class PlainExchange(Exchange):
         return [to_response(value) for value in values]
 
     def encode_answer(self, responses: Sequence[Response]) -> bytes:
+        """The answers as objects with text and scores, or error."""
         return msgspec.json.encode([_answer(response) for response in responses])
 
 
