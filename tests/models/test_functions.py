@@ -16,6 +16,7 @@ import pytest
 from steelyard.engine import answer
 from steelyard.errors import ModelError, UsageError
 from steelyard.models.functions import FunctionModel
+from steelyard.models.references import open_model
 from steelyard.types import Request, Response
 
 
@@ -253,3 +254,30 @@ def test_a_function_without_a_file_has_an_identity_too() -> None:
 def test_what_cannot_be(function: Any, options: dict[str, Any], error: type[Exception]) -> None:
     with pytest.raises(error):
         FunctionModel(function, **options)
+
+
+MODULE = """
+def load_model(model_path, word="!"):
+    return lambda batch: [item + word + str(model_path) for item in batch]
+"""
+
+
+def test_a_module_with_load_model_is_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "loadable.py").write_text(MODULE)
+    (tmp_path / "weights").write_text("1")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def opened(**options: Any) -> FunctionModel:
+        model = open_model("loadable", **options)
+        assert isinstance(model, FunctionModel)
+        return model
+
+    request = Request(id="1", prompt="x")
+    assert answer(opened(), [request])[0].text == "x!None"
+    assert answer(opened(path="w", word="?"), [request])[0].text == "x?w"
+    assert opened().identity() == opened().identity() != opened(word="?").identity()
+    before = opened(path=str(tmp_path / "weights")).identity()
+    (tmp_path / "weights").write_text("2")
+    assert opened(path=str(tmp_path / "weights")).identity() != before
+    with pytest.raises(UsageError, match="wort"):
+        opened(wort="?")

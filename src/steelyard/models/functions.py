@@ -22,14 +22,18 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 from steelyard.errors import ModelError, UsageError, describe
-from steelyard.models.base import LocalModel, Model, clock
+from steelyard.models.base import SECRETS, LocalModel, Model, clock
+from steelyard.models.folders import fingerprint
 from steelyard.plugins import source_digest
 from steelyard.types import Request, Response, Timing
 from steelyard.wire.plain import to_response
 
+# Options that do not shape answers.
+_MANNERS = ("batch_size", "workers")
 _PLAIN = (str, int, float, bool, type(None))
 
 
@@ -73,7 +77,9 @@ class FunctionModel(LocalModel):
         return str(getattr(function, "__name__", None) or type(function).__name__)
 
     def identity(self) -> Mapping[str, Any]:
-        """Its module and name, its source, and the plain values it is bound to."""
+        """Its module and name, its source, the plain values it is bound to, and the options that made it."""
+        options = {name: value for name, value in self.options.items() if name not in (*SECRETS, *_MANNERS)}
+        path = options.get("path")
         function, bound = _unwrap(self._function)
         named = function if hasattr(function, "__qualname__") else type(function)
         return {
@@ -82,6 +88,8 @@ class FunctionModel(LocalModel):
             "source": source_digest(function),
             "code": _code_digest(function),
             "bound": {key: _plain(value) for key, value in bound.items()},
+            "options": _plain(options),
+            "weights": fingerprint(Path(path)) if path is not None and Path(path).exists() else None,
         }
 
     async def ask(self, request: Request) -> Response:
@@ -204,6 +212,8 @@ def _plain(value: Any) -> Any:
     """A value as something that is equal in every process where the value is."""
     if isinstance(value, _PLAIN):
         return value
+    if isinstance(value, Path):
+        return str(value)
     if isinstance(value, (list, tuple)) and len(value) <= 64:
         return [_plain(item) for item in value]
     if isinstance(value, Mapping) and len(value) <= 64:

@@ -81,7 +81,21 @@ def _from_module(name: str, options: Mapping[str, Any]) -> Model:
     load = getattr(module, "load_model", None)
     if not callable(load):
         raise UsageError(f"the module {name} has no load_model()", hint=f"or name what you mean: {name}:NAME")
-    return _as_model(_call(load, options), {})
+    # As documented for such modules: the path of the weights first, then the options by name.
+    given, first = dict(options), next(iter(inspect.signature(load).parameters.values()), None)
+    by_place = first is not None and first.kind in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD)
+    if (
+        first is not None
+        and by_place
+        and first.name not in given
+        and ("path" in given or first.default is first.empty)
+    ):
+        loaded = _call(load, given, given.pop("path", None))
+    else:
+        loaded = _call(load, given)
+    model = loaded if isinstance(loaded, Model) else FunctionModel(loaded, batched=True)
+    model.options = dict(options)
+    return model
 
 
 def _as_model(found: Any, options: Mapping[str, Any]) -> Model:
