@@ -32,6 +32,9 @@ class Builtin(NamedTuple):
 
 BUILTINS: dict[str, dict[str, Builtin]] = {
     "models": {
+        "embedded": Builtin(
+            "steelyard.models.embedded:Embedded", "a small model that comes along, or any small Llama folder: path=…"
+        ),
         "http": Builtin("steelyard.models.http:HttpModel", "a service behind HTTP: url=…, wire=plain"),
     },
     "data": {

@@ -54,15 +54,16 @@ class Column:
 
 
 class Statistics:
-    """Rows of a metric over a whole set; rows of numbers of one width are packed."""
+    """Rows of a metric over a whole set; rows of numbers of one width are packed, rows of texts shared."""
 
-    __slots__ = ("packed", "places", "rows", "width")
+    __slots__ = ("known", "packed", "places", "rows", "width")
 
     def __init__(self) -> None:
         self.places = array("q")
         self.width = 0
         self.packed = array("d")
         self.rows: list[Sequence[Any]] | None = None
+        self.known: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def add(self, place: int, row: Sequence[Any]) -> None:
         """Keep a row."""
@@ -70,7 +71,7 @@ class Statistics:
             self.rows = [values for _, values in self]
         self.places.append(place)
         if self.rows is not None:
-            self.rows.append(row)
+            self.rows.append(self._share(row))
 
     def __len__(self) -> int:
         return len(self.places)
@@ -82,6 +83,12 @@ class Statistics:
             return
         for number, place in enumerate(self.places):
             yield place, self.packed[number * self.width : (number + 1) * self.width].tolist()
+
+    def _share(self, row: Sequence[Any]) -> Sequence[Any]:
+        if not all(type(value) is str for value in row):
+            return row
+        texts = tuple(row)
+        return self.known.setdefault(texts, texts)
 
     def _pack(self, row: Sequence[Any]) -> bool:
         if not row or not all(type(value) in (int, float) for value in row):

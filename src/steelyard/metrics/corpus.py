@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
+from operator import itemgetter
 from typing import Any
 
 from steelyard.errors import need
@@ -103,5 +104,5 @@ def _ngrams(text: str, order: int) -> Counter[str]:
 
 
 def _sum_columns(statistics: Sequence[Sequence[int]]) -> list[int] | None:
-    rows = [row for row in statistics if row]
-    return [int(sum(column)) for column in zip(*rows)] if rows else None
+    rows = list(filter(None, statistics))
+    return [int(sum(map(itemgetter(column), rows))) for column in range(len(rows[0]))] if rows else None

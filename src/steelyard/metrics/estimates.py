@@ -15,6 +15,7 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from steelyard.metrics.distributions import normal_cdf, normal_quantile, t_quantile
@@ -22,7 +23,8 @@ from steelyard.metrics.distributions import normal_cdf, normal_quantile, t_quant
 CONFIDENCE = 0.95
 RESAMPLES = 1000
 _PARTS = 100
-_MOST_RESAMPLED = 20_000
+_MOST_RESAMPLED = 2_000
+_MOST_IN_MANY_PARTS = 20_000
 
 Combine = Callable[[Sequence[Any]], "float | None"]
 
@@ -144,8 +146,8 @@ def estimate_corpus(
 ) -> Estimate:
     """A metric over a whole set, its error by the bootstrap (percentile or bca), groups drawn whole.
 
-    Of very large sets the bootstrap would take hours and tell nothing more: there the metric of a
-    hundred random parts gives the error.
+    Of large sets, where that takes long and tells no more, the error comes from the jackknife: the
+    metric without each of a hundred random parts.
     """
     n = len(statistics)
     value = combine(statistics) if n else None
@@ -155,7 +157,11 @@ def estimate_corpus(
     if len(units) < 2:
         return Estimate(value, None, None, None, n, "none")
     if is_large(units):
-        return _by_parts(statistics, combine, units, value, confidence=confidence, seed=seed)
+        stderr, parts = leave_out(statistics, units, combine, seed=seed)
+        if stderr is None:
+            return Estimate(value, None, None, None, n, "none")
+        reach = t_quantile((1 + confidence) / 2, parts - 1) * stderr
+        return Estimate(value, stderr, value - reach, value + reach, n, f"jackknife, {parts} parts")
     draws = []
     for chosen in draw_units(len(units), RESAMPLES, seed=seed):
         drawn = combine([statistics[place] for unit in chosen for place in units[unit]])
@@ -194,16 +200,30 @@ def draw_units(n: int, times: int, *, seed: int) -> Iterator[list[int]]:
 
 
 def is_large(units: Sequence[Sequence[int]]) -> bool:
-    """Whether a set is large enough to take its error from random parts of it."""
+    """Whether a set is too large for the bootstrap."""
     return len(units) > _MOST_RESAMPLED
 
 
-def split_parts(units: Sequence[Sequence[int]], *, seed: int) -> Iterator[list[int]]:
-    """A hundred random parts of a set, as places."""
+def leave_out(
+    rows: Sequence[Any],
+    units: Sequence[Sequence[int]],
+    measure: Combine,
+    *,
+    seed: int,
+) -> tuple[float | None, int]:
+    """The standard error of what is measured of rows, from leaving out each of many random parts."""
+    count = _PARTS if len(units) <= _MOST_IN_MANY_PARTS else _PARTS // 5
     shuffled = list(units)
     random.Random(seed).shuffle(shuffled)
-    for first in range(_PARTS):
-        yield [place for unit in shuffled[first::_PARTS] for place in unit]
+    parts = [[rows[place] for unit in shuffled[first::count] for place in unit] for first in range(count)]
+    left = []
+    for part in range(count):
+        without = measure([*chain.from_iterable(parts[:part] + parts[part + 1 :])])
+        if without is None:
+            return None, count
+        left.append(without)
+    mean = math.fsum(left) / count
+    return math.sqrt((count - 1) / count * math.fsum((one - mean) ** 2 for one in left)), count
 
 
 def quantile(ordered: Sequence[float], p: float) -> float:
@@ -221,32 +241,6 @@ def _unskew(t: float, skewness: float, n: int) -> float:
         return t
     inner = 1 + slope * (t - slope / 6)
     return 3 / slope * (math.copysign(abs(inner) ** (1 / 3), inner) - 1)
-
-
-def _by_parts(
-    statistics: Sequence[Any],
-    combine: Combine,
-    units: list[list[int]],
-    value: float,
-    *,
-    confidence: float,
-    seed: int,
-) -> Estimate:
-    """The error of a metric from its values on random parts of the set."""
-    parts = []
-    for places in split_parts(units, seed=seed):
-        part = combine([statistics[place] for place in places])
-        if part is not None:
-            parts.append(part)
-    if len(parts) < 2:
-        return Estimate(value, None, None, None, len(statistics), "none")
-    mean = math.fsum(parts) / len(parts)
-    squares = math.fsum((part - mean) ** 2 for part in parts)
-    stderr = math.sqrt(squares / (len(parts) - 1) / len(parts))
-    reach = t_quantile((1 + confidence) / 2, len(parts) - 1) * stderr
-    return Estimate(
-        value, stderr, value - reach, value + reach, len(statistics), f"{len(parts)} random parts"
-    )
 
 
 def _bca_ends(

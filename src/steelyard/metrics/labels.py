@@ -7,7 +7,6 @@ it counts as the target's where the two are equal up to case and white space.
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -38,9 +37,11 @@ def scores_by_label(sample: Sample, response: Response) -> dict[str, float]:
     return {fold(option): float(score) for option, score in zip(options, scores or ())}
 
 
-def count_pairs(statistics: Sequence[Sequence[Any]]) -> Counter[tuple[str, str]]:
+def count_pairs(statistics: Sequence[Sequence[Any]]) -> Counter[tuple[Any, ...]]:
     """The confusion table: how often each target got each label."""
-    return Counter((pair[0], pair[1]) for pair in statistics if pair)
+    pairs = Counter(map(tuple, statistics))
+    pairs.pop((), None)
+    return pairs
 
 
 Rate = Callable[[int, int, int], float]
@@ -107,25 +108,28 @@ class Auroc(Corpus):
     def combine(self, statistics: Sequence[Sequence[Any]]) -> float | None:
         """The mean area over the labels; None where a label has no positives or no negatives."""
         rows = [(row[0], row[1]) for row in statistics if row]
-        labels = sorted({target for target, _ in rows} | {label for _, scores in rows for label in scores})
+        labels = sorted({target for target, _ in rows}.union(*(scores for _, scores in rows)))
         areas = [_area(rows, label) for label in labels]
         known = [area for area in areas if area is not None]
         return math.fsum(known) / len(known) if known and len(known) == len(areas) else None
 
 
 def _area(rows: Sequence[tuple[str, Mapping[str, float]]], label: str) -> float | None:
-    positives: list[float] = []
-    negatives: list[float] = []
-    for target, scores in rows:
-        if target == label:
-            positives.append(scores.get(label, -math.inf))
-        else:
-            negatives.append(scores.get(label, -math.inf) if scores else math.inf)
+    import numpy as np
+
+    lowest, highest = -math.inf, math.inf
+    positives = [scores.get(label, lowest) for target, scores in rows if target == label]
+    negatives = [
+        scores.get(label, lowest) if scores else highest for target, scores in rows if target != label
+    ]
     if not positives or not negatives:
         return None
-    negatives.sort()
-    below = sum(bisect_left(negatives, score) + bisect_right(negatives, score) for score in positives)
-    return below / (2 * len(positives) * len(negatives))
+    others = np.sort(negatives)
+    # Half for a tie: the places before and after equal scores, together.
+    below = (
+        np.searchsorted(others, positives, "left").sum() + np.searchsorted(others, positives, "right").sum()
+    )
+    return float(below / (2 * len(positives) * len(negatives)))
 
 
 class Confusion(LabelPairs):

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from itertools import pairwise
+from operator import itemgetter
 
 from rapidfuzz.distance import LCSseq, Levenshtein
 
@@ -63,9 +64,9 @@ class ErrorRate(Corpus):
 
     def combine(self, statistics: Sequence[Sequence[int]]) -> float | None:
         """All edits over all units."""
-        counted = [pair for pair in statistics if pair]
-        length = sum(length for _, length in counted)
-        return sum(edits for edits, _ in counted) / length if length else None
+        counted = list(filter(None, statistics))
+        edits, length = (sum(map(itemgetter(column), counted)) for column in (0, 1))
+        return edits / length if length else None
 
 
 wer = ErrorRate("wer", str.split, ref="wer")

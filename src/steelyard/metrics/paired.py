@@ -24,9 +24,9 @@ from steelyard.metrics.estimates import (
     draw_units,
     gather_units,
     is_large,
+    leave_out,
     measure_clustered,
     quantile,
-    split_parts,
 )
 
 ALPHA = 1 - CONFIDENCE
@@ -114,17 +114,15 @@ def compare_statistics(
     """Compare a metric over a whole set by the statistics that two runs left of the same samples.
 
     p comes from exchanging the runs' answers at random, the interval from a paired bootstrap; of
-    very large sets both come from a t test over random parts.
+    large sets both come from the jackknife.
     """
     _check(before, after, None, groups)
     old, new = combine(before), combine(after)
     if old is None or new is None:
         raise UsageError("the metric is undefined over one of the runs", hint="there is nothing to compare")
     units = gather_units(len(before), groups)
-    if is_large(units):
-        test = _test_parts(before, after, combine, units, seed=seed)
-    else:
-        test = _test_exchange(before, after, combine, units, difference=new - old, seed=seed)
+    ask = _test_parts if is_large(units) else _test_exchange
+    test = ask(before, after, combine, units, difference=new - old, seed=seed)
     return _conclude(old, new, test, len(before), up=(), down=(), lower_is_better=lower_is_better)
 
 
@@ -257,19 +255,16 @@ def _test_parts(
     combine: Combine,
     units: Sequence[Sequence[int]],
     *,
+    difference: float,
     seed: int,
 ) -> _Test:
-    differences = []
-    for places in split_parts(units, seed=seed):
-        first, second = (
-            combine([before[place] for place in places]),
-            combine([after[place] for place in places]),
-        )
-        if first is not None and second is not None:
-            differences.append(second - first)
-    if len(differences) < 2:
-        return _Test("random parts", None)
-    return replace(_test_numbers(differences), name=f"paired t, {len(differences)} random parts")
+    def measure(rows: Sequence[tuple[Any, Any]]) -> float | None:
+        first, second = (combine(side) for side in zip(*rows))
+        return None if first is None or second is None else second - first
+
+    stderr, parts = leave_out(list(zip(before, after)), units, measure, seed=seed)
+    name = f"jackknife, {parts} parts"
+    return _Test(name, None) if stderr is None else _test_t(name, difference, stderr, parts - 1, units=parts)
 
 
 def _effect(degrees: float) -> float:
