@@ -169,7 +169,7 @@ def test_an_input_without_a_text(runner: ModelRunner[Any, Any, Any], item: dict[
 
 
 def test_metadata(runner: ModelRunner[Any, Any, Any]) -> None:
-    load(runner, "classifier", torch_dtype="float32", generation_kwargs={"max_new_tokens": 3})
+    load(runner, "classifier", torch_dtype="float32", num_labels=2, generation_kwargs={"max_new_tokens": 3})
     about = runner.model_metadata("m")
     network = runner.hung("m").model.network  # type: ignore[union-attr]
     assert about["type"] == "huggingface"
@@ -210,6 +210,7 @@ def test_loading_options(runner: ModelRunner[Any, Any, Any]) -> None:
         ("classifier", {"hf_task": "object-detection"}, "object-detection"),
         ("classifier", {"device": "cuda:7"}, "cuda:7"),
         ("classifier", {"no_such_option": 1}, "no_such_option"),
+        ("classifier", {"num_labels": 3}, "trained for 2 labels, not 3"),
         ("writer", {"hf_task": "summarization"}, "writer"),
     ],
 )

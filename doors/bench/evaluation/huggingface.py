@@ -40,6 +40,7 @@ class HuggingFaceModel(ModelInterface):
         generation_kwargs: Mapping[str, Any] | None = None,
         pipeline_kwargs: Mapping[str, Any] | None = None,
         label_map: Mapping[Any, str] | None = None,
+        num_labels: int | None = None,
         **options: Any,
     ) -> None:
         self._path = model_name
@@ -47,6 +48,7 @@ class HuggingFaceModel(ModelInterface):
         self._task = hf_task
         self._generation = {**(generation_kwargs or {})}
         self._label_map = {**(label_map or {})}
+        self._num_labels = num_labels
         # There is no pipeline any more: what it was given at its making is an option like the others.
         self._options = {**(pipeline_kwargs or {}), **options}
 
@@ -81,7 +83,11 @@ class HuggingFaceModel(ModelInterface):
         try:
             if self._task not in TASKS:
                 raise ValueError(f"hf_task {self._task!r} is none of {', '.join(TASKS)}")
-            model = load_huggingface(self._path, task=TASKS[self._task], **_loading(**self._options))
+            model: Any = load_huggingface(self._path, task=TASKS[self._task], **_loading(**self._options))
+            found = model.network.config.num_labels
+            if self._num_labels not in {None, found}:
+                # A head of another size would be a new one, whose answers are random.
+                raise ValueError(f"it was trained for {found} labels, not {self._num_labels}")
         except MissingExtra as error:
             raise ImportError(str(error)) from error
         except Exception as error:
@@ -121,7 +127,6 @@ def _loading(
     torch_dtype: Any = None,
     dtype: Any = None,
     low_cpu_mem_usage: bool | None = None,
-    num_labels: int | None = None,
     model_kwargs: Mapping[str, Any] | None = None,
     tokenizer_kwargs: Mapping[str, Any] | None = None,
     revision: str | None = None,
@@ -131,7 +136,7 @@ def _loading(
     """The options of loading, as the engine calls them."""
     # Where weights are placed by a map, a device beside it would be an error inside transformers.
     placed = {"device_map": device_map} if device_map is not None else {"device": _device(device)}
-    more = {"low_cpu_mem_usage": low_cpu_mem_usage, "num_labels": num_labels}
+    more = {} if low_cpu_mem_usage is None else {"low_cpu_mem_usage": low_cpu_mem_usage}
     wanted = dtype if dtype is not None else torch_dtype
     return {
         **placed,
@@ -139,7 +144,7 @@ def _loading(
         "revision": revision,
         "trust_remote_code": trust_remote_code,
         "cache_dir": cache_dir,
-        "model_kwargs": {**{k: v for k, v in more.items() if v is not None}, **(model_kwargs or {})},
+        "model_kwargs": {**more, **(model_kwargs or {})},
         "tokenizer_kwargs": tokenizer_kwargs,
     }
 
