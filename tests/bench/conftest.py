@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,8 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, (family, loader, shape, framed) in LOADERS.items():
         network = make_network(family, loader=loader, **shape)
         save(folder / name, network, make_tokenizer(begin=framed, pair=framed))
+    # What torch brought is here to stay: each unloading would else look through all of it.
+    gc.freeze()
     return folder
 
 
