@@ -1,0 +1,84 @@
+"""key=value on the command line: scalars read, keys that are secret taken from the environment or masked.
+
+>>> read_pairs(["dtype=float32", "batch_size=8", "quiet=true"])
+{'dtype': 'float32', 'batch_size': 8, 'quiet': True}
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from steelyard.errors import UsageError
+
+MASK = "***"
+_KEY = re.compile(r"[A-Za-z_][\w.-]*")
+_SECRET = re.compile(r"auth|(^|_)key|token$|secret|cookie|passw|headers", re.I)
+_ENVIRONMENT = "env:"
+_WORDS = {"true": True, "false": False, "null": None, "~": None}
+
+
+def read_pairs(pairs: Sequence[str]) -> dict[str, Any]:
+    """What a list of key=value says."""
+    read: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not _KEY.fullmatch(key):
+            raise UsageError(f"{masked(pair)!r} is not key=value", hint="as in batch_size=8")
+        if key in read:
+            raise UsageError(f"{key} is given twice")
+        read[key] = _read_secret(key, text) if _is_secret(key) else read_value(text)
+    return read
+
+
+def read_value(text: str) -> Any:
+    """A number, true, false, null, a JSON list or object; anything else is text."""
+    if text.lower() in _WORDS:
+        return _WORDS[text.lower()]
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except ValueError:
+        return text
+
+
+def masked(text: str) -> str:
+    """A reference or a key=value as it may be stored and shown."""
+    key, equals, value = text.partition("=")
+    if equals and _KEY.fullmatch(key):
+        if _is_secret(key) and not value.startswith(_ENVIRONMENT):
+            return f"{key}={MASK}"
+        return f"{key}={_masked_url(value)}"
+    return _masked_url(text)
+
+
+def _masked_url(text: str) -> str:
+    if not re.match(r"[a-z]+://", text):
+        return text
+    parts = urlsplit(text)
+    _, at, host = parts.netloc.rpartition("@")
+    query = re.sub(r"([^&=]+)=([^&]*)", lambda m: f"{m[1]}={MASK}" if _is_secret(m[1]) else m[0], parts.query)
+    return urlunsplit(parts._replace(netloc=f"{MASK}@{host}" if at else parts.netloc, query=query))
+
+
+def _is_secret(key: str) -> bool:
+    return bool(_SECRET.search(key)) and not key.endswith("_tokens")
+
+
+def _read_secret(key: str, text: str) -> Any:
+    if text == MASK:
+        hint = f"repeat the whole command with it, or begin runs with {key}=env:NAME"
+        raise UsageError(f"{key} is not stored with the run", hint=hint)
+    if not text.startswith(_ENVIRONMENT):
+        return read_value(text) if text[:1] in "{[" else text
+    name = text.removeprefix(_ENVIRONMENT)
+    if name not in os.environ:
+        raise UsageError(f"there is no environment variable {name}", hint=f"export {name}=…")
+    return os.environ[name]
+
+
+def _refuse(text: str) -> Any:
+    raise ValueError(text)

@@ -1,0 +1,25 @@
+"""`steelyard score`: the stored answers of a run scored anew, without its model."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from steelyard.cli.reports import as_document, describe_run
+from steelyard.cli.screen import show, show_json
+from steelyard.evaluation import rescore
+from steelyard.metrics.extraction import extractor
+from steelyard.plugins import resolve
+from steelyard.report.contents import read_contents
+
+
+def run(options: Namespace) -> int:
+    """Score and show; 1 where the run is not complete."""
+    metrics = [resolve("metrics", ref) for ref in options.metric]
+    rule = getattr(options, "extract", "none")
+    scored = rescore(options.run, metrics, extract=None if rule == "none" else extractor(rule))
+    contents = read_contents(scored)
+    if getattr(options, "json", False):
+        show_json({"runs": [as_document(contents)]})
+    else:
+        show(describe_run(contents))
+    return 0 if contents.complete else 1

@@ -1,0 +1,94 @@
+"""A run column by column, a few bytes an answer, so that runs of a million can be laid side by side."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from steelyard.metrics.columns import Statistics
+from steelyard.report.contents import sampling
+from steelyard.store import Run
+from steelyard.types import Record
+
+Places = NDArray[np.int64]
+_encoder = msgspec.json.Encoder(enc_hook=str)
+
+
+class Answers:
+    """What a comparison needs of each answer: who was asked what, in which words, and the scores."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.repeat = int(sampling(run).get("repeat") or 1)
+        self.grouped = self.repeat > 1
+        self.index = array("q")
+        self.keys = array("Q")
+        self.asked = array("Q")
+        self.prompts = array("Q")
+        self.groups = array("Q")
+        self.failed = bytearray()
+        self.values: dict[str, array[float]] = {}
+        self.statistics: dict[str, Statistics] = {}
+        for record in run.records():
+            self._add(record)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def metrics(self) -> list[str]:
+        """The names of the metrics that can be compared."""
+        return [*self.values, *self.statistics]
+
+    def questions(self) -> tuple[NDArray[np.uint64], Places]:
+        """Each question once, with the place of its first answer."""
+        keys, places = np.unique(as_numbers(self.keys), return_index=True)
+        return keys, places
+
+    def numbers(self, metric: str, places: Places, *, failure: float) -> NDArray[np.float64]:
+        """The values of a metric at some places: NaN where undefined, a failed answer as a failure."""
+        column = self.values[metric]
+        _pad(column, len(self))
+        failed = np.frombuffer(self.failed, dtype=np.uint8)[places] == 1
+        return np.where(failed, failure, np.frombuffer(column, dtype=np.float64)[places])
+
+    def _add(self, record: Record) -> None:
+        sample, place = record.sample, len(self)
+        self.index.append(record.index)
+        self.keys.append(_digest(sample.id, record.index % self.repeat))
+        self.asked.append(_digest(sample.input, sample.target, sample.choices))
+        self.prompts.append(_digest(record.request.prompt, record.request.choices))
+        group = sample.meta.get("group")
+        self.grouped = self.grouped or group is not None
+        self.groups.append(_digest("sample", sample.id) if group is None else _digest("group", group))
+        failed = record.response.error is not None
+        self.failed.append(failed)
+        for name, score in record.scores.items():
+            if isinstance(score, (list, tuple)):
+                if score:
+                    self.statistics.setdefault(name, Statistics()).add(place, score)
+            elif isinstance(score, (bool, int, float)) and not failed:
+                column = self.values.setdefault(name, array("d"))
+                _pad(column, place)
+                column.append(score)
+
+
+def as_numbers(column: array[int]) -> NDArray[Any]:
+    """A column as an array that shares its memory."""
+    kind = {"q": np.int64, "Q": np.uint64}[column.typecode]
+    return np.frombuffer(column, dtype=kind)
+
+
+def _pad(column: array[float], size: int) -> None:
+    if size > len(column):
+        column.extend([math.nan] * (size - len(column)))
+
+
+def _digest(*parts: Any) -> int:
+    return int.from_bytes(blake2b(_encoder.encode(parts), digest_size=8).digest(), "big")

@@ -1,0 +1,143 @@
+"""What a run folder holds, in one pass over its records and a few bytes an answer."""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from steelyard.errors import StoreError, UnknownName, UsageError
+from steelyard.metrics.base import Metric
+from steelyard.metrics.extraction import Extractor, extractor
+from steelyard.metrics.summary import Result, Summary
+from steelyard.plugins import BUILTINS, resolve
+from steelyard.store import Run
+from steelyard.types import Record
+
+_KEPT_FAILED = 2000
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+
+
+@dataclass
+class Contents:
+    """A run read once: results, what failed and why, times and tokens, and some of its records."""
+
+    run: Run
+    results: list[Result]
+    by: dict[str, dict[str, list[Result]]] = field(default_factory=dict)
+    answers: int = 0
+    failed: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    metric_errors: Counter[str] = field(default_factory=Counter)
+    latency: array[float] = field(default_factory=lambda: array("d"))
+    ttft: array[float] = field(default_factory=lambda: array("d"))
+    tokens_in: int = 0
+    tokens_out: int = 0
+    kept: list[Record] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        """The task and the model."""
+        about = self.run.about
+        return f"{about.get('task', 'a task')} · {about.get('model', 'a model')}"
+
+    @property
+    def complete(self) -> bool:
+        """Whether every question was answered and every metric worked."""
+        return self.run.about.get("state") == "done" and not self.failed and not self.metric_errors
+
+
+def read_contents(run: Run, *, by: Sequence[str] = (), keep: int = 0) -> Contents:
+    """Read a run; `by` names columns to have results apart for, `keep` says how many records to keep."""
+    summary = Summary(known_metrics(run), repeat=_repeat(run), extract=known_extractor(run), fields=by)
+    contents = Contents(run, [])
+    examples: dict[str, str] = {}
+    columns: set[str] = set()
+    kept_failed = 0
+    for record in run.records():
+        summary.add(record)
+        _measure(contents, record, examples)
+        columns.update(name for name in by if name in record.sample.meta)
+        wanted = record.response.error is not None and kept_failed < _KEPT_FAILED
+        if keep and (contents.answers <= keep or wanted):
+            contents.kept.append(record)
+            kept_failed += wanted
+    if contents.answers and (missing := [name for name in by if name not in columns]):
+        hint = "steelyard explain shows the columns of a sample"
+        raise UsageError(f"no sample of {run.path} has a column {missing[0]!r}", hint=hint)
+    contents.reasons = Counter({examples[reason]: count for reason, count in contents.reasons.items()})
+    contents.results = stored_results(run) or summary.results()
+    contents.by = {name: summary.by(name) for name in by}
+    contents.kept.sort(key=lambda record: record.index)
+    return contents
+
+
+def stored_results(run: Run) -> list[Result]:
+    """The results that a run ended with; none where it has not ended."""
+    if run.about.get("state") != "done":
+        return []
+    try:
+        return msgspec.convert(run.about.get("results", []), list[Result])
+    except msgspec.ValidationError as error:
+        raise StoreError(f"{run.path / 'run.json'} is damaged: results: {error}") from error
+
+
+def known_metrics(run: Run) -> list[Metric]:
+    """Those metrics of a run that are our own: what a folder names is not reason enough to run it."""
+    found = []
+    for ref in run.about.get("metrics") or []:
+        if ref in BUILTINS["metrics"] or str(ref).startswith("steelyard.metrics."):
+            try:
+                found.append(resolve("metrics", ref))
+            except UnknownName:
+                # Of another version: the numbers in the records still stand.
+                continue
+    return found
+
+
+def known_extractor(run: Run) -> Extractor | None:
+    """How a run took answers out, where that is by a rule of ours."""
+    ref = str(run.about.get("extract") or "")
+    try:
+        if ref.startswith("steelyard.metrics.extraction"):
+            found: Extractor = resolve("metrics", ref)
+            return found
+        return extractor(ref) if ref else None
+    except UsageError:
+        return None
+
+
+def _measure(contents: Contents, record: Record, examples: dict[str, str]) -> None:
+    response = record.response
+    contents.answers += 1
+    if response.error is not None:
+        contents.failed += 1
+        # Addresses, durations and ids differ from one failure to the next, the reason does not.
+        reason = _NUMBER.sub("#", response.error)
+        examples.setdefault(reason, response.error)
+        contents.reasons[reason] += 1
+    for name, score in record.scores.items():
+        if name.endswith(".error") and isinstance(score, str) and name[:-6] in record.scores:
+            contents.metric_errors[f"{name[:-6]}: {score}"] += 1
+    if response.tokens is not None:
+        contents.tokens_in += response.tokens.input or 0
+        contents.tokens_out += response.tokens.output or 0
+    if response.timing is not None and response.error is None:
+        contents.latency.append(response.timing.latency)
+        if response.timing.ttft is not None:
+            contents.ttft.append(response.timing.ttft)
+
+
+def _repeat(run: Run) -> int:
+    return int(sampling(run).get("repeat") or 1)
+
+
+def sampling(run: Run) -> dict[str, Any]:
+    """How often and how much of the data a run asked."""
+    found: dict[str, Any] = run.about.get("identity", {}).get("sampling", {})
+    return found

@@ -1,0 +1,62 @@
+"""What makes a result, a run or a comparison hard to trust, one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from steelyard.metrics.summary import Result
+from steelyard.report.contents import Contents
+from steelyard.report.scores import EXTRACTION, NO_ANSWER, numbers_of
+
+_SHOWN_REASONS = 5
+_FEW = 30
+_WIDE = 0.2
+_UNEXTRACTED = 0.05
+
+
+def doubt_run(contents: Contents) -> list[str]:
+    """All that keeps a run from being complete or its scores from being sure."""
+    about = contents.run.about
+    lines = []
+    if about.get("state") != "done":
+        lines.append(f"this run is not finished: {contents.answers:,} answers so far")
+    lines += doubt_results(contents.results)
+    lines += [f"{count:,} × {reason}" for reason, count in contents.reasons.most_common(_SHOWN_REASONS)]
+    errors = contents.metric_errors.most_common(_SHOWN_REASONS)
+    lines += [f"the metric failed, {count:,} × {reason}" for reason, count in errors]
+    if skipped := about.get("skipped_rows"):
+        lines.append(f"{skipped:,} bad rows were passed over; the first: {about['bad_rows'][0]}")
+    return lines
+
+
+def doubt_results(results: Sequence[Result]) -> list[str]:
+    """Why a reader should not lean on these scores."""
+    numbers = [result for result in numbers_of(results) if result.n]
+    found = []
+    if numbers and (failed := max(result.failed for result in numbers)):
+        n = max(result.n for result in numbers)
+        found.append(f"{failed:,} of {n:,} requests failed and count as 0")
+    found += _doubt_extraction(results)
+    if numbers and (fewest := min(result.n for result in numbers)) < _FEW:
+        found.append(f"{fewest} answers are too few to tell much")
+    return found + [line for result in numbers for line in _doubt_number(result)]
+
+
+def _doubt_extraction(results: Sequence[Result]) -> Iterator[str]:
+    for result in results:
+        if result.metric == EXTRACTION and result.labels:
+            total = sum(result.labels.values())
+            none = sum(result.labels.get(rule, 0) for rule in NO_ANSWER)
+            if none > _UNEXTRACTED * total:
+                share = f"{100 * none / total:.0f} %"
+                yield f"{none:,} of {total:,} answers ({share}) hold none that could be taken out"
+
+
+def _doubt_number(result: Result) -> Iterator[str]:
+    if result.undefined:
+        yield f"{result.metric} is undefined for {result.undefined:,} answers, which it leaves out"
+    low, high = result.low, result.high
+    if low is None or high is None or result.n < _FEW:
+        return
+    if 0 <= low <= high - _WIDE and high <= 1:
+        yield f"{result.metric} lies anywhere from {low:.2f} to {high:.2f}: ask more samples"

@@ -1,0 +1,309 @@
+"""One self-contained HTML page of runs or of comparisons: no network, nothing from outside is run."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from steelyard import __version__
+from steelyard.metrics.estimates import quantile
+from steelyard.metrics.extraction import Extractor
+from steelyard.metrics.summary import Result
+from steelyard.report.comparison import Measured, Pairing
+from steelyard.report.contents import Contents, known_extractor
+from steelyard.report.doubts import doubt_run
+from steelyard.report.samples import (
+    extraction_of,
+    figures_of,
+    marked,
+    score_text,
+    seconds,
+    turns_of,
+    value_text,
+)
+from steelyard.report.scores import EXTRACTION, NO_ANSWER, numbers_of
+from steelyard.report.tables import Figure, decimals_of
+from steelyard.report.verdicts import doubt_pairing, tell_verdicts
+from steelyard.types import Record
+
+_LONGEST = 6000
+_EXCERPT = 120
+_FILTERS = {
+    "all": "all samples",
+    "wrong": "not right",
+    "right": "right",
+    "none": "no answer taken out",
+    "failed": "failed",
+}
+
+
+def draw_page(found: Sequence[Contents]) -> str:
+    """The page of one or several runs."""
+    title = " | ".join(contents.title for contents in found)
+    return _draw(title, runs=[_view(contents) for contents in found])
+
+
+def draw_comparison(pairings: Sequence[Pairing]) -> str:
+    """The page of one or several comparisons."""
+    return _draw("comparison", pairings=[_pairing(pairing) for pairing in pairings])
+
+
+def _draw(title: str, *, runs: Sequence[Any] = (), pairings: Sequence[Any] = ()) -> str:
+    home = files(__package__)
+    template, style, script = (
+        (home / name).read_text("utf-8") for name in ("page.html", "page.css", "page.js")
+    )
+    # Only this very script may run, whatever a prompt or an answer may say.
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    allowed = f"style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    policy = f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'"
+    engine = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return engine.from_string(template).render(
+        title=title,
+        runs=runs,
+        pairings=pairings,
+        style=Markup(style),  # noqa: S704 - our own file
+        script=Markup(script),  # noqa: S704 - our own file
+        policy=policy,
+        version=__version__,
+    )
+
+
+def _view(contents: Contents) -> dict[str, Any]:
+    about = contents.run.about
+    extract = known_extractor(contents.run)
+    numbers = numbers_of(contents.results)
+    first = next((result.metric for result in numbers), None)
+    samples = [_sample(record, extract, first) for record in contents.kept]
+    states = {state for sample in samples for state in sample["states"].split()}
+    verdict = "complete" if contents.complete else "not complete"
+    return {
+        "task": about.get("task", "task"),
+        "model": about.get("model", "model"),
+        "path": str(contents.run.path),
+        "created": str(about.get("created", ""))[:16].replace("T", " "),
+        "verdict": f"{contents.answers:,} answers, {verdict}",
+        "tone": "good" if contents.complete else "bad",
+        "notes": doubt_run(contents),
+        "scores": [_score(result) for result in numbers],
+        "by": [
+            (field, [_score(r, part) for part, results in parts.items() for r in numbers_of(results)])
+            for field, parts in contents.by.items()
+        ],
+        "labels": list(_labels(contents.results)),
+        "reasons": _shares(dict(contents.reasons.most_common(10)), bad=tuple(contents.reasons)),
+        "times": list(_times(contents)),
+        "cost": list(_cost(about)),
+        "samples": samples,
+        "filters": [(v, text) for v, text in _FILTERS.items() if v == "all" or v in states],
+        "unshown": f"{contents.answers - len(samples):,}" if contents.answers > len(samples) else "",
+        "environment": list(_environment(about.get("environment", {}))),
+        "command": _command(about),
+        "identity": json.dumps(about.get("identity", {}), indent=2, ensure_ascii=False),
+    }
+
+
+def _score(result: Result, part: str = "") -> dict[str, Any]:
+    digits = decimals_of(result.value, result.stderr)
+    return {
+        "part": part,
+        "metric": result.metric,
+        "value": str(Figure(result.value, digits)),
+        "stderr": str(Figure(result.stderr, digits)) if result.stderr is not None else "",
+        "n": f"{result.n:,}",
+        "failed": f"{result.failed:,}",
+        "answered": str(Figure(result.answered, digits)),
+        "method": result.method,
+        "bar": _bar(result.value, result.low, result.high, digits),
+    }
+
+
+def _bar(value: float | None, low: float | None, high: float | None, digits: int) -> dict[str, Any] | None:
+    """An interval as places from left to right, in percent; shares of one stand on the line from 0 to 1."""
+    if value is None or low is None or high is None:
+        return None
+    start, end = min(0.0, low, value), max(0.0, high, value)
+    if start >= 0:
+        end = 1.0 if end <= 1 else end * 1.1
+    else:
+        # A difference: zero stands in the middle.
+        end = max(-start, end) * 1.15
+        start = -end
+    scale = 100 / ((end - start) or 1.0)
+    places = {
+        name: f"{(x - start) * scale:.2f}" for name, x in (("low", low), ("high", high), ("value", value))
+    }
+    shown = f"{Figure(value, digits)}, from {Figure(low, digits)} to {Figure(high, digits)}"
+    zero = f"{-start * scale:.2f}" if start < 0 else None
+    return {**places, "zero": zero, "label": shown, "left": f"{start:.3g}", "right": f"{end:.3g}"}
+
+
+def _labels(results: Sequence[Result]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    for result in results:
+        if result.labels:
+            title = "How answers were found" if result.metric == EXTRACTION else f"Labels: {result.metric}"
+            bad = NO_ANSWER if result.metric == EXTRACTION else ()
+            yield title, _shares(result.labels, bad=bad)
+
+
+def _shares(counts: Mapping[str, int], *, bad: Sequence[str] = ()) -> list[dict[str, Any]]:
+    total = sum(counts.values()) or 1
+    ordered = sorted(counts.items(), key=lambda pair: -pair[1])
+    return [
+        {"label": label, "count": f"{n:,}", "share": f"{100 * n / total:.1f}", "none": label in bad}
+        for label, n in ordered
+    ]
+
+
+def _times(contents: Contents) -> Iterator[tuple[str, str]]:
+    for name, column in (("latency", contents.latency), ("first piece", contents.ttft)):
+        if len(column):
+            ordered = sorted(column)
+            points = [("median", 0.5), ("90 %", 0.9), ("99 %", 0.99), ("longest", 1.0)]
+            shown = " · ".join(f"{label} {seconds(quantile(ordered, p))}" for label, p in points)
+            yield name, shown
+    answers = max(contents.answers, 1)
+    for name, tokens in (("tokens in", contents.tokens_in), ("tokens out", contents.tokens_out)):
+        if tokens:
+            yield name, f"{tokens:,} ({tokens / answers:,.1f} an answer)"
+    wall = sum(cost.get("wall", 0.0) for cost in contents.run.about.get("cost", []))
+    if wall:
+        yield (
+            "rate",
+            f"{contents.answers / wall:,.3g} answers a second"
+            + (f", {contents.tokens_out / wall:,.3g} tokens a second" if contents.tokens_out else ""),
+        )
+
+
+def _cost(about: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    costs = about.get("cost", [])
+    if not costs:
+        return
+    yield "wall", seconds(sum(cost["wall"] for cost in costs))
+    yield "CPU", seconds(sum(cost["cpu"] for cost in costs))
+    yield "memory peak", _bytes(max(cost["rss_peak_bytes"] for cost in costs))
+    for name, field, unit in (
+        ("GPU memory peak", "gpu_peak_bytes", _bytes),
+        ("GPU energy", "gpu_energy_joules", _joules),
+    ):
+        known = [cost[field] for cost in costs if cost.get(field) is not None]
+        if known:
+            yield name, unit(max(known) if field == "gpu_peak_bytes" else sum(known))
+    if len(costs) > 1:
+        yield "sittings", str(len(costs))
+
+
+def _bytes(count: float) -> str:
+    return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
+
+
+def _joules(energy: float) -> str:
+    return f"{energy:,.0f} J"
+
+
+def _environment(environment: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in environment.items():
+        if name == "memory_bytes":
+            yield "memory", _bytes(value) if value else "unknown"
+        elif value:
+            plain = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
+            yield name, ", ".join(map(str, plain)) if isinstance(plain, list) else str(plain)
+
+
+def _command(about: Mapping[str, Any]) -> str:
+    flags = about.get("command")
+    return shlex.join(map(str, flags)) if isinstance(flags, list) else ""
+
+
+def _sample(record: Record, extract: Extractor | None, first: str | None) -> dict[str, Any]:
+    response, target = record.response, record.sample.target
+    found = extraction_of(record, extract)
+    scores = [(name, score_text(score)) for name, score in record.scores.items()]
+    states, verdict, tone = _states(record, first)
+    turns = [(turn.role, _cut(turn.text)) for turn in turns_of(record.request.prompt)]
+    answer = "" if response.error is not None else response.text
+    return {
+        "id": record.request.id,
+        "states": states,
+        "verdict": verdict,
+        "tone": tone,
+        "asked": _excerpt(value_text(record.sample.input)),
+        "answered": _excerpt(response.error or _told(answer, found) or value_text(response.scores or "")),
+        "turns": [{"role": role, "text": text} for role, text in turns],
+        "target": None if target is None else _cut(value_text(target)),
+        "error": response.error,
+        "pieces": [(_cut(piece), taken) for piece, taken in marked(answer, found)] if answer else [],
+        "rule": record.scores.get(EXTRACTION) or "",
+        "scores": [(name, value) for name, value in scores if name != EXTRACTION],
+        "figures": figures_of(response),
+    }
+
+
+def _told(answer: str, found: Any) -> str:
+    """The part of an answer that a line has room for: what was taken out of it, else its beginning."""
+    return answer if found is None or found.value is None else str(found.value)
+
+
+def _states(record: Record, first: str | None) -> tuple[str, str, str]:
+    """What a sample can be filtered by, its verdict in a word and the tone of it."""
+    if record.response.error is not None:
+        return "failed", "failed", "bad"
+    states = ["none"] if record.scores.get(EXTRACTION) in NO_ANSWER else []
+    score = record.scores.get(first) if first is not None else None
+    if not isinstance(score, (bool, int, float)):
+        return " ".join(states) or "other", "–", ""
+    states.append("right" if score >= 1 else "wrong")
+    if isinstance(score, bool):
+        return " ".join(states), "right" if score else "wrong", "good" if score else "bad"
+    return " ".join(states), f"{score:.3g}", ""
+
+
+def _cut(text: str) -> str:
+    more = len(text) - _LONGEST
+    return text if more <= 0 else f"{text[:_LONGEST]}… ({more:,} characters more)"
+
+
+def _excerpt(text: str) -> str:
+    line = " ".join(text[: 4 * _EXCERPT].split())
+    return line if len(line) <= _EXCERPT else line[:_EXCERPT] + "…"
+
+
+def _pairing(pairing: Pairing) -> dict[str, Any]:
+    base, other = pairing.base, pairing.other
+    return {
+        "base": f"{base.about.get('task')} · {base.about.get('model')}",
+        "other": f"{other.about.get('task')} · {other.about.get('model')}",
+        "base_path": str(base.path),
+        "other_path": str(other.path),
+        "common": f"{pairing.common:,}",
+        "doubts": list(doubt_pairing(pairing)),
+        "rows": [_difference(measured) for measured in pairing.measured],
+        "words": list(tell_verdicts(pairing)),
+        "changed": "\n".join(pairing.changed),
+    }
+
+
+def _difference(measured: Measured) -> dict[str, Any]:
+    one = measured.comparison
+    digits = decimals_of(one.difference, one.stderr)
+    bar = None
+    if one.low is not None and one.high is not None:
+        bar = _bar(one.difference, one.low, one.high, digits)
+    return {
+        "metric": measured.metric,
+        "before": str(Figure(one.before, digits)),
+        "after": str(Figure(one.after, digits)),
+        "difference": ("+" if one.difference > 0 else "") + str(Figure(one.difference, digits)),
+        "p": str(Figure(one.adjusted, 4)),
+        "verdict": one.verdict,
+        "test": one.test,
+        "bar": bar,
+    }

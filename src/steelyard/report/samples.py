@@ -1,0 +1,138 @@
+"""One record in parts that people read: the prompt as sent, the answer with what was taken out of it."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from steelyard.errors import UnknownName
+from steelyard.metrics.base import Metric, name_of
+from steelyard.metrics.extraction import Extraction, Extractor
+from steelyard.plugins import BUILTINS
+from steelyard.store import Run
+from steelyard.types import Prompt, Record, Response, Score
+
+_NEAR = 1000
+
+
+class Turn(NamedTuple):
+    """One turn of a prompt; a plain text is one turn without a role."""
+
+    role: str
+    text: str
+
+
+def turns_of(prompt: Prompt) -> list[Turn]:
+    """A prompt as turns of text; what is not text is named."""
+    if isinstance(prompt, str):
+        return [Turn("", prompt)]
+    if isinstance(prompt, Mapping):
+        return [Turn("", _as_json(prompt))]
+    return [Turn(str(_field(turn, "role") or ""), _content(_field(turn, "content"))) for turn in prompt]
+
+
+def value_text(value: Any) -> str:
+    """A target, an input or a column as text."""
+    return value if isinstance(value, str) else _as_json(value)
+
+
+def score_text(score: Score) -> str:
+    """What a metric said, in a word or a number."""
+    if score is None or isinstance(score, bool):
+        return {True: "pass", False: "fail", None: "undefined"}[score]
+    return f"{score:.6g}" if isinstance(score, float) else value_text(score)
+
+
+def extraction_of(record: Record, extract: Extractor | None) -> Extraction | None:
+    """What the rule of a run takes out of an answer, if it has one that is known here."""
+    if extract is None or record.response.error is not None:
+        return None
+    return extract(record.response.text, record.sample)
+
+
+def figures_of(response: Response) -> list[tuple[str, str]]:
+    """Tokens and times of an answer, each with its name."""
+    found = []
+    if response.tokens is not None:
+        for name, count in (("tokens in", response.tokens.input), ("tokens out", response.tokens.output)):
+            found += [] if count is None else [(name, f"{count:,}")]
+    timing = response.timing
+    if timing is not None:
+        found.append(("latency", seconds(timing.latency)))
+        if timing.ttft is not None:
+            found.append(("first piece after", seconds(timing.ttft)))
+    return found
+
+
+def seconds(value: float) -> str:
+    """A duration in the unit it is best read in."""
+    if value < 0.001:
+        return f"{value * 1e6:.0f} µs"
+    if value < 1:
+        return f"{value * 1e3:.3g} ms"
+    return f"{value:.3g} s" if value < 100 else f"{value:,.0f} s"
+
+
+def meanings(metrics: list[Metric]) -> dict[str, str]:
+    """What each of our metrics says, in a line."""
+    about = {}
+    for metric in metrics:
+        name = name_of(metric)
+        text = inspect.getdoc(metric) if inspect.isroutine(metric) else inspect.getdoc(type(metric))
+        builtin = BUILTINS["metrics"].get(name)
+        about[name] = builtin.summary if builtin is not None else (text or "").partition("\n")[0]
+    return about
+
+
+def find_records(run: Run, wanted: str) -> list[Record]:
+    """The records of one sample, by its id or by the id of one of its turns."""
+    found: list[Record] = []
+    near: list[str] = []
+    for record in run.records():
+        if wanted in (record.sample.id, record.request.id):
+            found.append(record)
+        elif len(near) < _NEAR:
+            near.append(record.sample.id)
+    if not found:
+        raise UnknownName(f"sample in {run.path}", wanted, near)
+    exact = [record for record in found if record.request.id == wanted]
+    return sorted(exact or found, key=lambda record: record.index)
+
+
+def marked(text: str, found: Extraction | None) -> Iterator[tuple[str, bool]]:
+    """An answer in pieces, each with whether it is what was taken out."""
+    if found is None or found.end <= found.start:
+        yield text, False
+        return
+    for piece, taken in (
+        (text[: found.start], False),
+        (text[found.start : found.end], True),
+        (text[found.end :], False),
+    ):
+        if piece:
+            yield piece, taken
+
+
+def _content(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, (list, tuple)):
+        return _as_json(content)
+    return "\n".join(_part(part) for part in content)
+
+
+def _part(part: Any) -> str:
+    kind, data = _field(part, "kind") or _field(part, "type"), _field(part, "data")
+    if kind == "text":
+        return str(data if data is not None else _field(part, "text"))
+    return f"[{kind or 'part'}]"
+
+
+def _field(part: Any, name: str) -> Any:
+    return part.get(name) if isinstance(part, Mapping) else getattr(part, name, None)
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=None, default=str)

@@ -1,0 +1,126 @@
+"""Small tables as text, Markdown or CSV.
+
+>>> print(Table(["metric", "score"], [["exact", Figure(0.41234, 3)]]).text())
+metric  score
+exact   0.412
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Union
+
+
+class Figure(NamedTuple):
+    """A number, and how many of its decimals are worth showing."""
+
+    value: float | None
+    decimals: int
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return "–"
+        if 0 < self.value < 0.5 * 10**-self.decimals and self.decimals >= 4:
+            return f"<{10**-self.decimals:.{self.decimals}f}"
+        # Adding 0.0 turns -0.0 into 0.0.
+        return f"{round(self.value, self.decimals) + 0.0:,.{self.decimals}f}"
+
+
+Cell = Union[str, int, Figure, None]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns with their names, and rows of cells."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+
+    def text(self, *, width: int | None = None) -> str:
+        """Aligned columns; where they are wider than `width`, the widest text is cut."""
+        grid = self._shown()
+        widths = [max(map(columns_of, column)) for column in zip(*grid)]
+        over = sum(widths) + 2 * (len(widths) - 1) - (width or math.inf)
+        if over > 0:
+            widest = max(self._texts(), key=lambda n: widths[n], default=None)
+            if widest is not None:
+                widths[widest] = max(8, widths[widest] - int(over))
+        right = [n not in self._texts() for n in range(len(widths))]
+        lines = []
+        for row in grid:
+            cells = [_fit(cell, size, right=r) for cell, size, r in zip(row, widths, right)]
+            lines.append("  ".join(cells).rstrip())
+        return "\n".join(lines)
+
+    def markdown(self) -> str:
+        """A table as GitHub draws it."""
+        head, *rows = [[_in_markdown(cell) for cell in row] for row in self._shown()]
+        rule = ["---" if n in self._texts() else "--:" for n in range(len(head))]
+        return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rows])
+
+    def csv(self) -> str:
+        """Comma-separated values, numbers in full."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(self.columns)
+        for row in self.rows:
+            writer.writerow([cell.value if isinstance(cell, Figure) else cell for cell in row])
+        return out.getvalue().rstrip("\n")
+
+    def _shown(self) -> list[list[str]]:
+        return [list(self.columns), *([_show(cell) for cell in row] for row in self.rows)]
+
+    def _texts(self) -> list[int]:
+        """The columns that hold texts; all others stand to the right."""
+        return [n for n in range(len(self.columns)) if any(isinstance(row[n], str) for row in self.rows)]
+
+
+def decimals_of(value: float | None, stderr: float | None) -> int:
+    """How many decimals of a score its standard error leaves meaningful."""
+    if value is None:
+        return 0
+    if stderr:
+        return min(4, max(0, 1 - math.floor(math.log10(stderr))))
+    return 3 if abs(value) < 10 else 1
+
+
+def columns_of(text: str) -> int:
+    """How many columns of a terminal a text takes."""
+    if text.isascii():
+        return len(text)
+    wide = sum(unicodedata.east_asian_width(char) in "WF" for char in text)
+    return len(text) + wide - sum(unicodedata.combining(char) > 0 for char in text)
+
+
+def clean(text: str) -> str:
+    """Text from outside on one line, with nothing in it that a terminal would obey."""
+    line = " ".join(text.split())
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)
+
+
+def _show(cell: Cell) -> str:
+    if cell is None:
+        return "–"
+    if isinstance(cell, int):
+        return f"{cell:,}"
+    return clean(str(cell))
+
+
+def _fit(text: str, size: int, *, right: bool) -> str:
+    if columns_of(text) > size:
+        while columns_of(text) > size - 1:
+            text = text[:-1]
+        text += "…"
+    space = " " * (size - columns_of(text))
+    return space + text if right else text + space
+
+
+def _in_markdown(text: str) -> str:
+    for mark in "\\|<>*_`[]":
+        text = text.replace(mark, f"\\{mark}" if mark not in "<>" else {"<": "&lt;", ">": "&gt;"}[mark])
+    return text
