@@ -39,7 +39,9 @@ def records(run: Path) -> list[dict[str, object]]:
 
 def main() -> int:
     """Run the kills; 0 if nothing was lost and nothing came twice."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--samples", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
@@ -53,12 +55,16 @@ def main() -> int:
         start = [sys.executable, "-m", "steelyard", "eval", "--model", "./model.py:shout"]
         start += ["--data", "data.jsonl", "--metric", "exact", "--quiet", "--out"]
         begun = time.monotonic()
-        subprocess.run([*start, "whole"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [*start, "whole"], cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         longest = time.monotonic() - begun
         resume = [sys.executable, "-m", "steelyard", "eval", "--quiet", "--resume", "killed"]
         command, torn, kills, ends = [*start, "killed"], 0, 0, 0
         while kills < options.kills:
-            process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
+            process = subprocess.Popen(
+                command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
             try:
                 process.wait(chance.uniform(0, longest))
             except subprocess.TimeoutExpired:
@@ -78,10 +84,13 @@ def main() -> int:
                 torn += bool(data) and not data.endswith(b"\n")
             if (folder / "killed" / "run.json").exists():
                 command = resume
-        subprocess.run(resume, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(resume, cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         whole, killed = records(folder / "whole"), records(folder / "killed")
     equal = whole == killed
-    print(f"{kills} kills, {ends} early ends, {torn} torn lines: {len(killed)} of {len(whole)} records, ", end="")
+    print(
+        f"{kills} kills, {ends} early ends, {torn} torn lines: {len(killed)} of {len(whole)} records, ",
+        end="",
+    )
     print("all equal" if equal else "NOT EQUAL")
     return 0 if equal else 1
 

@@ -8,6 +8,7 @@ for result in run.about["results"]:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -19,7 +20,7 @@ from typing import Any
 from steelyard.engine import execute
 from steelyard.engine import run as run_to_end
 from steelyard.environment import describe_environment
-from steelyard.errors import DataError, Interrupted, UsageError
+from steelyard.errors import DataError, Interrupted, SteelyardError, StoreError, UsageError
 from steelyard.meter import Meter
 from steelyard.metrics.base import Metric
 from steelyard.metrics.extraction import Extractor
@@ -174,6 +175,11 @@ def _run_to_end(evaluation: _Evaluation, model: Model, concurrency: int | None) 
         run.update(state="interrupted")
         hint = f"go on with: steelyard eval --resume {run.path}"
         raise Interrupted(f"stopped; {progress.done} answers are stored", hint=hint) from error
+    except SteelyardError as error:
+        # A full disk may be what stopped it, and then nothing can be noted either.
+        with contextlib.suppress(StoreError):
+            run.update(state="stopped", reason=str(error))
+        raise
     finally:
         run.close()
     costs = [*run.about.get("cost", []), {**asdict(meter.cost), "answers": progress.done - progress.resumed}]

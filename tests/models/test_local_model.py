@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -163,3 +165,26 @@ def test_stream_gives_the_whole_answer_or_raises() -> None:
     assert asyncio.run(text("5")) == "<5>"
     with pytest.raises(RuntimeError, match="invalid literal"):
         asyncio.run(text("five"))
+
+
+def test_waiting_for_a_batch_is_lag_and_not_latency() -> None:
+    class Slow(Recording):
+        batch_size = 1
+
+        def batch(self, requests: Sequence[Request]) -> list[Response]:
+            time.sleep(0.02)
+            return super().batch(requests)
+
+    timings = [a.timing for a in ask(Slow(), [1] * 5) if a.timing]
+    assert len(timings) == 5
+    spans = sorted((t.sent, t.done) for t in timings)
+    assert all(done <= sent for (_, done), (sent, _) in itertools.pairwise(spans))
+    assert all(t.lag >= 0 for t in timings)
+
+
+def test_a_closed_model_begins_anew_when_asked_again() -> None:
+    model = Recording()
+    ask(model, [1])
+    model.close()
+    assert [a.text for a in ask(model, [2])] == ["<2>"]
+    model.close()

@@ -88,13 +88,13 @@ class Model:
 class _Call:
     """One waiting call of LocalModel.ask."""
 
-    __slots__ = ("future", "loop", "request", "sent")
+    __slots__ = ("asked", "future", "loop", "request")
 
     def __init__(self, request: Request, loop: asyncio.AbstractEventLoop) -> None:
         self.request = request
         self.loop = loop
         self.future: asyncio.Future[Response] = loop.create_future()
-        self.sent = clock()
+        self.asked = clock()
 
 
 class LocalModel(Model):
@@ -143,7 +143,7 @@ class LocalModel(Model):
     def close(self) -> None:
         """End the thread; a batch under way is finished first."""
         if "_inbox" in self.__dict__:
-            self._inbox.put(None)
+            self.__dict__.pop("_inbox").put(None)
 
     def _prepare(self) -> None:
         # Not only in __init__: a subclass need not call it.
@@ -154,16 +154,18 @@ class LocalModel(Model):
         self._inbox: SimpleQueue[list[_Call] | None] = SimpleQueue()
         self._most: int | None = None
         # A daemon: an interrupted program does not wait for a long batch to end.
-        threading.Thread(target=self._work, name=f"{self.name}.batch", daemon=True).start()
+        threading.Thread(
+            target=self._work, args=(self._inbox,), name=f"{self.name}.batch", daemon=True
+        ).start()
 
     def _post(self, loop: asyncio.AbstractEventLoop) -> None:
         self._inbox.put(self._boxes.pop(loop))
 
-    def _work(self) -> None:
-        while (wave := self._inbox.get()) is not None:
+    def _work(self, inbox: SimpleQueue[list[_Call] | None]) -> None:
+        while (wave := inbox.get()) is not None:
             last = False
             try:
-                while (more := self._inbox.get_nowait()) is not None:
+                while (more := inbox.get_nowait()) is not None:
                     wave.extend(more)
                 last = True
             except Empty:
@@ -172,7 +174,8 @@ class LocalModel(Model):
                 # Calls given up in the meantime (an interrupted run) are not worth a batch.
                 calls = [call for call in batch if not call.future.done()]
                 if calls:
-                    _deliver(calls, self._answer([call.request for call in calls]))
+                    begun = clock()
+                    _deliver(calls, self._answer([call.request for call in calls]), begun)
             if last:
                 return
 
@@ -183,7 +186,7 @@ class LocalModel(Model):
             try:
                 sized.append((self.length(call.request), call))
             except Exception as error:  # noqa: BLE001 - the model boundary: a failure is an answer
-                _deliver([call], [Response(error=describe(error))])
+                _deliver([call], [Response(error=describe(error))], clock())
         sized.sort(key=lambda pair: pair[0], reverse=True)
         batch: list[_Call] = []
         longest = 0
@@ -221,27 +224,28 @@ class LocalModel(Model):
         return self._answer(requests[:half]) + self._answer(requests[half:])
 
 
-def _deliver(calls: list[_Call], responses: list[Response]) -> None:
-    """Hand answers to the loops that wait for them."""
+def _deliver(calls: list[_Call], responses: list[Response], begun: float) -> None:
+    """Hand the answers of a batch to the loops that wait for them."""
     done = clock()
     by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Call, Response]]] = {}
     for call, response in zip(calls, responses):
         by_loop.setdefault(call.loop, []).append((call, response))
     for loop, pairs in by_loop.items():
         try:
-            loop.call_soon_threadsafe(_settle, pairs, done)
+            loop.call_soon_threadsafe(_settle, pairs, begun, done)
         except RuntimeError:
             # The loop was closed under us: nobody waits any more.
             continue
 
 
-def _settle(pairs: list[tuple[_Call, Response]], done: float) -> None:
+def _settle(pairs: list[tuple[_Call, Response]], begun: float, done: float) -> None:
     for call, response in pairs:
         if call.future.done():
             continue
         timed = response
         if response.timing is None:
-            timed = replace(response, timing=Timing(due=call.sent, sent=call.sent, done=done))
+            # Waiting for a batch is not the model's time: it counts as lag.
+            timed = replace(response, timing=Timing(due=call.asked, sent=begun, done=done))
         call.future.set_result(timed)
 
 
