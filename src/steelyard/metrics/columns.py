@@ -11,6 +11,7 @@ from typing import Any
 from steelyard.types import Score
 
 _MISSING = math.nan
+_LARGEST = 1e150
 
 
 class Column:
@@ -29,7 +30,8 @@ class Column:
     def add(self, place: int, score: Score) -> None:
         """Keep the score of the record at a place; places only grow."""
         if isinstance(score, (int, float)):
-            if not math.isfinite(score):
+            # Beyond this the squares that an error needs are no numbers any more; NaN is not below it.
+            if not abs(score) < _LARGEST:
                 self.undefined += 1
                 return
             self.count += 1

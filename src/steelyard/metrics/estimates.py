@@ -4,7 +4,7 @@
     >>> f"{estimate.value} [{estimate.low:.2f}, {estimate.high:.2f}], {estimate.method}"
     '0.75 [0.30, 0.95], Wilson'
 
-Every interval is meant to hold the true value 95 times in 100; benchmarks/statistics.py shows how
+Every interval is meant to hold the true value 95 times in 100; benchmarks/uncertainty.py shows how
 often each of them does.
 """
 
@@ -83,7 +83,7 @@ def estimate_number(values: Sequence[float], *, confidence: float = CONFIDENCE) 
     stderr = spread / math.sqrt(n)
     if spread <= abs(mean) * 1e-15:
         return Estimate(mean, 0.0, mean, mean, n, "constant")
-    skewness = math.fsum((value - mean) ** 3 for value in values) / n / (squares / n) ** 1.5
+    skewness = math.fsum(((value - mean) / spread) ** 3 for value in values) / n * (n / (n - 1)) ** 1.5
     t = t_quantile((1 + confidence) / 2, n - 1)
     low, high = (mean - stderr * _unskew(side, skewness, n) for side in (t, -t))
     return Estimate(mean, stderr, low, high, n, "t, skewness-corrected")
@@ -170,10 +170,9 @@ def estimate_corpus(
     if len(draws) < RESAMPLES / 2:
         return Estimate(value, None, None, None, n, "none")
     draws.sort()
-    tail = (1 - confidence) / 2
-    ends = (tail, 1 - tail)
+    ends = widen_ends(len(units), confidence=confidence)
     if method == "bca":
-        ends = _bca_ends(statistics, combine, units, value, draws=draws, tail=tail)
+        ends = _bca_ends(statistics, combine, units, value, draws=draws, ends=ends)
     low, high = (quantile(draws, end) for end in ends)
     mean = math.fsum(draws) / len(draws)
     stderr = math.sqrt(math.fsum((draw - mean) ** 2 for draw in draws) / (len(draws) - 1))
@@ -197,6 +196,15 @@ def draw_units(n: int, times: int, *, seed: int) -> Iterator[list[int]]:
     rng = np.random.default_rng(seed)
     for _ in range(times):
         yield rng.integers(0, n, n).tolist()
+
+
+def widen_ends(n: int, *, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """The quantiles of bootstrap draws that make an interval, as much wider as t is than the normal.
+
+    Without it the bootstrap of few values is too sure of itself (Hesterberg 2015).
+    """
+    low = normal_cdf(-math.sqrt(n / (n - 1)) * t_quantile((1 + confidence) / 2, n - 1))
+    return low, 1 - low
 
 
 def is_large(units: Sequence[Sequence[int]]) -> bool:
@@ -250,18 +258,16 @@ def _bca_ends(
     value: float,
     *,
     draws: Sequence[float],
-    tail: float,
+    ends: tuple[float, float],
 ) -> tuple[float, float]:
     """Which quantiles of the draws make the bias-corrected and accelerated interval (Efron 1987)."""
     below = sum(draw < value for draw in draws) + 0.5 * sum(draw == value for draw in draws)
     share = min(max(below / len(draws), 0.5 / len(draws)), 1 - 0.5 / len(draws))
     bias = normal_quantile(share)
     acceleration = _acceleration(statistics, combine, units)
-    ends = []
-    for z in (normal_quantile(tail), normal_quantile(1 - tail)):
-        moved = bias + (bias + z) / (1 - acceleration * (bias + z))
-        ends.append(normal_cdf(moved))
-    return ends[0], ends[1]
+    moved = [bias + normal_quantile(end) for end in ends]
+    low, high = (normal_cdf(bias + z / (1 - acceleration * z)) for z in moved)
+    return low, high
 
 
 def _acceleration(statistics: Sequence[Any], combine: Combine, units: list[list[int]]) -> float:

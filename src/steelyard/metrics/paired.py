@@ -27,6 +27,7 @@ from steelyard.metrics.estimates import (
     leave_out,
     measure_clustered,
     quantile,
+    widen_ends,
 )
 
 ALPHA = 1 - CONFIDENCE
@@ -215,6 +216,8 @@ def _test_exchange(
         first, second = combine(old), combine(new)
         # An exchange without a result is no evidence against chance.
         further += first is None or second is None or abs(second - first) >= abs(difference) - 1e-12
+    if len(units) < 2:
+        return _Test("paired exchange", None)
     draws = []
     for chosen in draw_units(len(units), RESAMPLES, seed=seed + 1):
         places = [place for unit in chosen for place in units[unit]]
@@ -230,7 +233,7 @@ def _test_exchange(
     draws.sort()
     mean = math.fsum(draws) / len(draws)
     stderr = math.sqrt(math.fsum((one - mean) ** 2 for one in draws) / (len(draws) - 1))
-    low, high = quantile(draws, ALPHA / 2), quantile(draws, 1 - ALPHA / 2)
+    low, high = (quantile(draws, end) for end in widen_ends(len(units)))
     return _Test("paired exchange", p, stderr, low, high, _effect(math.inf) * stderr)
 
 
