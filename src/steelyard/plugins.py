@@ -12,12 +12,13 @@ import importlib
 import importlib.util
 import inspect
 import sys
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from steelyard.errors import UnknownName, UsageError
+from steelyard.errors import SteelyardError, UnknownName, UsageError, describe
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -33,7 +34,8 @@ class Builtin(NamedTuple):
 BUILTINS: dict[str, dict[str, Builtin]] = {
     "models": {
         "embedded": Builtin(
-            "steelyard.models.embedded:Embedded", "a small model that comes along, or any small Llama folder: path=…"
+            "steelyard.models.embedded:Embedded",
+            "a small model that comes along, or any small Llama folder: path=…",
         ),
         "http": Builtin("steelyard.models.http:HttpModel", "a service behind HTTP: url=…, wire=plain"),
     },
@@ -240,10 +242,22 @@ def _file(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except BaseException:
+    except BaseException as error:
         del sys.modules[name]
-        raise
+        if isinstance(error, SteelyardError) or not isinstance(error, Exception):
+            raise
+        raise UsageError(f"{path} cannot be loaded: {describe(error)}", hint=_line_in(path, error)) from error
     return module
+
+
+def _line_in(path: Path, error: BaseException) -> str:
+    """Which line of a file an error came from."""
+    lines = [
+        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)
+    ]
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        lines.append(error.lineno)
+    return f"see its line {lines[-1]}" if lines else ""
 
 
 def _public(module: ModuleType) -> list[str]:

@@ -82,7 +82,7 @@ class Run:
         path = Path(path)
         file = path / "run.json"
         try:
-            about = msgspec.json.decode(file.read_bytes())
+            about = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
         except FileNotFoundError as error:
             raise UsageError(f"{path} is not a run", hint="it has no run.json") from error
         except OSError as error:

@@ -10,6 +10,8 @@ from steelyard.errors import StoreError, UsageError
 
 _MODEL = '''"""A model of my own."""
 
+import re
+
 from steelyard import LocalModel, Response
 
 
@@ -22,11 +24,12 @@ class {Name}(LocalModel):
 
     def batch(self, requests):
         """Answer requests that wait at the same time: one Response for each, in their order."""
-        return [Response(text=self._answer(request.prompt)) for request in requests]
+        return [Response(text=last_number(str(request.prompt)) or str(self.default)) for request in requests]
 
-    def _answer(self, prompt):
-        numbers = [word.strip("?.,") for word in str(prompt).split() if word.strip("?.,").isdigit()]
-        return numbers[-1] if numbers else str(self.default)
+
+def last_number(text):
+    """The last number in a text."""
+    return next((word for word in re.split(r"\\D+", text)[::-1] if word), None)
 '''
 
 _METRIC = '''"""A metric of my own."""

@@ -29,7 +29,7 @@ from steelyard.report.samples import (
     turns_of,
     value_text,
 )
-from steelyard.report.scores import EXTRACTION, NO_ANSWER, numbers_of
+from steelyard.report.scores import EXTRACTION, NO_ANSWER, by_metric, numbers_of
 from steelyard.report.tables import Figure, decimals_of
 from steelyard.report.verdicts import doubt_pairing, tell_verdicts
 from steelyard.types import Record
@@ -95,7 +95,7 @@ def _view(contents: Contents) -> dict[str, Any]:
         "notes": doubt_run(contents),
         "scores": [_score(result) for result in numbers],
         "by": [
-            (field, [_score(r, part) for part, results in parts.items() for r in numbers_of(results)])
+            (field, [_score(result, value) for value, result in by_metric(parts)])
             for field, parts in contents.by.items()
         ],
         "labels": list(_labels(contents.results)),
@@ -122,25 +122,24 @@ def _score(result: Result, part: str = "") -> dict[str, Any]:
         "failed": f"{result.failed:,}",
         "answered": str(Figure(result.answered, digits)),
         "method": result.method,
-        "bar": _bar(result.value, result.low, result.high, digits),
+        "bar": _bar(result.value, result.low, result.high, digits=digits),
     }
 
 
-def _bar(value: float | None, low: float | None, high: float | None, digits: int) -> dict[str, Any] | None:
-    """An interval as places from left to right, in percent; shares of one stand on the line from 0 to 1."""
+def _bar(
+    value: float | None, low: float | None, high: float | None, *, digits: int, around_zero: bool = False
+) -> dict[str, Any] | None:
+    """An interval as places from left to right, in percent; shares stand on the line from 0 to 1."""
     if value is None or low is None or high is None:
         return None
     start, end = min(0.0, low, value), max(0.0, high, value)
-    if start >= 0:
-        end = 1.0 if end <= 1 else end * 1.1
-    else:
-        # A difference: zero stands in the middle.
-        end = max(-start, end) * 1.15
+    if around_zero or start < 0:
+        end = max(-start, end) * 1.15 or 1.0
         start = -end
-    scale = 100 / ((end - start) or 1.0)
-    places = {
-        name: f"{(x - start) * scale:.2f}" for name, x in (("low", low), ("high", high), ("value", value))
-    }
+    else:
+        end = 1.0 if end <= 1 else end * 1.1
+    scale = 100 / (end - start)
+    places = {n: f"{(x - start) * scale:.2f}" for n, x in (("low", low), ("high", high), ("value", value))}
     shown = f"{Figure(value, digits)}, from {Figure(low, digits)} to {Figure(high, digits)}"
     zero = f"{-start * scale:.2f}" if start < 0 else None
     return {**places, "zero": zero, "label": shown, "left": f"{start:.3g}", "right": f"{end:.3g}"}
@@ -176,11 +175,8 @@ def _times(contents: Contents) -> Iterator[tuple[str, str]]:
             yield name, f"{tokens:,} ({tokens / answers:,.1f} an answer)"
     wall = sum(cost.get("wall", 0.0) for cost in contents.run.about.get("cost", []))
     if wall:
-        yield (
-            "rate",
-            f"{contents.answers / wall:,.3g} answers a second"
-            + (f", {contents.tokens_out / wall:,.3g} tokens a second" if contents.tokens_out else ""),
-        )
+        counted = [("answers", contents.answers), ("tokens", contents.tokens_out)]
+        yield "rate", ", ".join(f"{_rate(n / wall)} {name} a second" for name, n in counted if n)
 
 
 def _cost(about: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -199,6 +195,10 @@ def _cost(about: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield name, unit(max(known) if field == "gpu_peak_bytes" else sum(known))
     if len(costs) > 1:
         yield "sittings", str(len(costs))
+
+
+def _rate(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def _bytes(count: float) -> str:
@@ -294,9 +294,6 @@ def _pairing(pairing: Pairing) -> dict[str, Any]:
 def _difference(measured: Measured) -> dict[str, Any]:
     one = measured.comparison
     digits = decimals_of(one.difference, one.stderr)
-    bar = None
-    if one.low is not None and one.high is not None:
-        bar = _bar(one.difference, one.low, one.high, digits)
     return {
         "metric": measured.metric,
         "before": str(Figure(one.before, digits)),
@@ -305,5 +302,5 @@ def _difference(measured: Measured) -> dict[str, Any]:
         "p": str(Figure(one.adjusted, 4)),
         "verdict": one.verdict,
         "test": one.test,
-        "bar": bar,
+        "bar": _bar(one.difference, one.low, one.high, digits=digits, around_zero=True),
     }

@@ -20,8 +20,14 @@ def tabulate(results: Sequence[Result]) -> Table:
 
 def tabulate_by(field: str, parts: Mapping[str, Sequence[Result]]) -> Table:
     """The same for each value of a column."""
-    rows = [[value, *row_of(r)] for value, results in parts.items() for r in numbers_of(results)]
-    return Table((field, *COLUMNS), rows)
+    return Table((field, *COLUMNS), [[value, *row_of(result)] for value, result in by_metric(parts)])
+
+
+def by_metric(parts: Mapping[str, Sequence[Result]]) -> list[tuple[str, Result]]:
+    """Results of the values of a column, those of one metric beside each other."""
+    flat = [(value, result) for value, results in parts.items() for result in numbers_of(results)]
+    order = list(dict.fromkeys(result.metric for _, result in flat))
+    return sorted(flat, key=lambda pair: order.index(pair[1].metric))
 
 
 def row_of(result: Result) -> list[Cell]:
