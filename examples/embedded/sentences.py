@@ -255,12 +255,14 @@ def compare(draw: Random) -> Short:
 
 def copying(draw: Random) -> Short:
     """Words repeated, the first or the last of them, how many they are, or one in capitals."""
-    words = draw.sample([*COLOURS, *THINGS, *PLURALS], draw.randint(2, 5))
+    words = draw.sample([*COLOURS, *THINGS, *PLURALS, *NAMES], draw.randint(2, 6))
     text = " ".join(words)
     word = words[0]
     asked, right = draw.choice(
         [
             (f"Repeat: {text}", text),
+            (f"Say again: {text}", text),
+            (f"Repeat the words {text}.", text),
             (f"What is the first word of: {text}", words[0]),
             (f"What is the last word of: {text}", words[-1]),
             (f"How many words are there: {text}", str(len(words))),
@@ -311,5 +313,5 @@ def an(word: str) -> str:
 
 ASKERS: tuple[Asker, ...] = (
     colour, place, owner, yes_no, kind, opposite, plural, past, capital, fact, series, sentiment, compare,
-    copying, plain_sum, plain_sum, plain_sum, plain_sum,
+    copying, copying, plain_sum, plain_sum, plain_sum, plain_sum,
 )  # fmt: skip

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from steelyard.models.llama.attention import UNSEEN, Sight, States, attend
+from steelyard.models.llama.layers import Norm, read_layer, turn
 from steelyard.models.llama.shape import Shape
 from steelyard.models.llama.weights import Weights
 
@@ -26,26 +28,6 @@ SHORTEST_PREFIX = 8
 # Tokens in one pass, and attention weights of one layer in it (64 MB): more do not run faster.
 _PASS_TOKENS = 2048
 _PASS_WEIGHTS = 2**24
-# Finite, so that a row of nothing but padding stays a number.
-_UNSEEN = np.float32(-1e30)
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """The weights of one layer; the queries, keys and values in one matrix, gate and up in another."""
-
-    attention_norm: Floats
-    inward: Floats
-    inward_bias: Floats | None
-    head_norms: Floats | None
-    outward: Floats
-    outward_bias: Floats | None
-    gated_norm: Floats
-    gated: Floats
-    gated_bias: Floats | None
-    down: Floats
-    down_bias: Floats | None
-    window: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +35,7 @@ class Prefix:
     """Tokens that several sequences begin with, and their keys and values in every layer."""
 
     ids: tuple[int, ...] = ()
-    layers: Sequence[tuple[Floats, Floats]] = ()
+    layers: Sequence[States] = ()
 
     def cut(self, length: int) -> Prefix:
         """Its first tokens only."""
@@ -83,8 +65,8 @@ class Network:
         self.shape = shape
         self._embeddings = weights["model.embed_tokens.weight"]
         self._head = self._embeddings if shape.tied else weights["lm_head.weight"]
-        self._norm = weights["model.norm.weight"]
-        self._layers = [_read_layer(weights, shape, place) for place in range(shape.layers)]
+        self._norm = Norm(weights["model.norm.weight"], np.float32(shape.epsilon))
+        self._layers = [read_layer(weights, shape, place) for place in range(shape.layers)]
         self._prefix = Prefix()
 
     def share(self, sequences: Sequence[Sequence[int]]) -> Prefix:
@@ -118,32 +100,29 @@ class Network:
     def forward(self, rows: Rows, ids: Ints, *, begin: int, keep: int) -> Floats:
         """Feed tokens (rows, tokens) at the columns from `begin`; the states of the last `keep`."""
         shape = self.shape
-        x = self._embeddings[ids]
+        x: Floats = self._embeddings[ids]
         end = begin + ids.shape[1]
         angles = rows.positions[:, begin:end, None, None].astype(np.float32) * shape.speeds
-        turns = np.cos(angles), np.sin(angles)
+        cosines, sines = np.cos(angles), np.sin(angles)
+        sights = {window: rows.sight(begin, end, window=window) for window in set(shape.windows)}
         split = (shape.heads + shape.groups) * shape.head
         for place, layer in enumerate(self._layers):
-            y = _times(_normed(x, layer.attention_norm, shape.epsilon), layer.inward, layer.inward_bias)
+            y = layer.inward(layer.attention_norm(x))
             heads = y[..., :split].reshape(*ids.shape, -1, shape.head)
-            if layer.head_norms is not None:
-                heads = _normed(heads, layer.head_norms, shape.epsilon)
-            heads = _turned(heads, turns)
-            keys, values = rows.memory[place]
-            keys[:, :, begin:end] = heads[:, :, shape.heads :].swapaxes(1, 2)
-            values[:, :, begin:end] = y[..., split:].reshape(*ids.shape, -1, shape.head).swapaxes(1, 2)
+            if layer.head_norm is not None:
+                heads = layer.head_norm(heads)
+            heads = turn(heads, cosines, sines)
+            values = y[..., split:].reshape(*ids.shape, -1, shape.head)
+            own, prefix = rows.remember(place, heads[:, :, shape.heads :], values, begin=begin)
+            queries, sight = heads[:, :, : shape.heads], sights[layer.window]
             if place == shape.layers - 1:
                 # Nothing reads the last states of the others.
-                x, heads = x[:, x.shape[1] - keep :], heads[:, ids.shape[1] - keep :]
                 if not keep:
                     break
-            seen = rows.attend(place, heads[:, :, : shape.heads], end=end, window=layer.window)
-            x = x + _times(seen, layer.outward, layer.outward_bias)
-            gate, up = np.split(
-                _times(_normed(x, layer.gated_norm, shape.epsilon), layer.gated, layer.gated_bias), 2, axis=-1
-            )
-            x = x + _times(_silu(gate) * up, layer.down, layer.down_bias)
-        return _normed(x, self._norm, shape.epsilon)
+                x, queries, sight = x[:, -keep:], queries[:, -keep:], sight.last(keep)
+            x = x + layer.outward(attend(queries, own, prefix, sight=sight))
+            x = x + layer.transform(x)
+        return self._norm(x)
 
 
 class Rows:
@@ -162,7 +141,7 @@ class Rows:
         self.positions = _table([line.positions for line in lines], width=width, blank=-1)
         self._branches = _table([line.branches for line in lines], width=width, blank=0)
         size = (len(lines), shape.groups, width, shape.head)
-        self.memory = [(np.empty(size, np.float32), np.empty(size, np.float32)) for _ in range(shape.layers)]
+        self._memory = [(np.empty(size, np.float32), np.empty(size, np.float32)) for _ in range(shape.layers)]
 
     def read(self, *, keep: int) -> Floats:
         """Feed all lines; the states (rows, keep, width) of their last `keep` tokens."""
@@ -188,85 +167,46 @@ class Rows:
     def select(self, rows: Sequence[int]) -> None:
         """Let go of all rows but these."""
         self.positions, self._branches = self.positions[rows], self._branches[rows]
-        self.memory = [(keys[rows], values[rows]) for keys, values in self.memory]
+        self._memory = [(keys[rows], values[rows]) for keys, values in self._memory]
 
     def joined(self, prefix: Prefix) -> Iterator[tuple[Floats, Floats]]:
         """Keys and values of the first row, behind those of a prefix."""
-        for place, (keys, values) in enumerate(self.memory):
+        for place, (keys, values) in enumerate(self._memory):
             begun = [prefix.layers[place]] if prefix.layers else []
             both = [*begun, (keys[0, :, : self._used], values[0, :, : self._used])]
             yield np.concatenate([k for k, _ in both], axis=1), np.concatenate([v for _, v in both], axis=1)
 
-    def attend(self, place: int, queries: Floats, *, end: int, window: int | None) -> Floats:
-        """What queries (rows, tokens, heads, head) see of one layer, up to a column."""
-        count, tokens, heads, head = queries.shape
-        keys, values = (states[:, :, :end] for states in self.memory[place])
-        groups = keys.shape[1]
-        grouped = queries.reshape(count, tokens, groups, heads // groups, head).transpose(0, 2, 3, 1, 4)
-        folded = (grouped * np.float32(head**-0.5)).reshape(count, groups, -1, head)
-        weights: Floats = folded @ keys.swapaxes(2, 3)
-        mask = self._mask(tokens, end=end, window=window)
-        if mask is not None:
-            weights.reshape(count, groups, -1, tokens, end)[...] += mask[:, None, None]
-        if not self._prefix.layers:
-            weights -= weights.max(axis=-1, keepdims=True)
-            np.exp(weights, out=weights)
-            seen: Floats = (weights @ values) / weights.sum(axis=-1, keepdims=True)
-        else:
-            seen = self._attend_both(place, folded, weights, values, tokens=tokens, end=end, window=window)
-        unfolded: Floats = seen.reshape(count, groups, -1, tokens, head).transpose(0, 3, 1, 2, 4)
-        return unfolded.reshape(count, tokens, heads * head)
+    def remember(
+        self, place: int, keys: Floats, values: Floats, *, begin: int
+    ) -> tuple[States, States | None]:
+        """Keep what one layer made of new tokens; give all that it has, and that of the prefix."""
+        end = begin + keys.shape[1]
+        for kept, new in zip(self._memory[place], (keys, values)):
+            kept[:, :, begin:end] = new.swapaxes(1, 2)
+        all_keys, all_values = self._memory[place]
+        before = self._prefix.layers[place] if self._prefix.layers else None
+        return (all_keys[:, :, :end], all_values[:, :, :end]), before
 
-    def _attend_both(
-        self,
-        place: int,
-        folded: Floats,
-        weights: Floats,
-        values: Floats,
-        *,
-        tokens: int,
-        end: int,
-        window: int | None,
-    ) -> Floats:
-        """Attention to the prefix, all rows in one product, and to the row's own, under one softmax."""
-        count, groups, each, head = folded.shape
-        before_keys, before_values = self._prefix.layers[place]
-        together = folded.swapaxes(0, 1).reshape(groups, -1, head)
-        before = together @ before_keys.swapaxes(1, 2)
-        if window is not None:
-            length = before.shape[-1]
-            far = self.positions[:, end - tokens : end, None] - np.arange(length) >= window
-            before.reshape(groups, count, -1, tokens, length)[...] += np.where(far, _UNSEEN, 0)[:, None]
-        own_most = weights.max(axis=-1, keepdims=True)
-        most = np.maximum(own_most, before.max(axis=-1).reshape(groups, count, each, 1).swapaxes(0, 1))
-        weights -= most
-        before -= most.swapaxes(0, 1).reshape(groups, -1, 1)
-        np.exp(weights, out=weights)
-        np.exp(before, out=before)
-        total = before.sum(axis=-1).reshape(groups, count, each, 1).swapaxes(0, 1)
-        seen: Floats = (before @ before_values).reshape(groups, count, each, head).swapaxes(
-            0, 1
-        ) + weights @ values
-        seen /= total + weights.sum(axis=-1, keepdims=True)
-        return seen
-
-    def _mask(self, tokens: int, *, end: int, window: int | None) -> Floats | None:
-        """What the last `tokens` before a column do not see of the row: padding, later, siblings, too far."""
-        begin = end - tokens
-        hidden: NDArray[np.bool_] | None = None
-        if tokens > 1:
-            hidden = (np.arange(end) > np.arange(begin, end)[:, None])[None]
+    def sight(self, begin: int, end: int, *, window: int | None) -> Sight:
+        """What the tokens of some columns do not see: padding, later ones, siblings, what is too far."""
+        hidden: list[NDArray[np.bool_]] = []
+        prefix = None
+        places = self.positions[:, begin:end, None]
+        if end - begin > 1:
+            hidden.append((np.arange(end) > np.arange(begin, end)[:, None])[None])
         if self._padded:
-            blank = (self.positions[:, :end] < 0)[:, None]
-            hidden = blank if hidden is None else hidden | blank
+            hidden.append((self.positions[:, :end] < 0)[:, None])
         if self._branched:
             others, own = self._branches[:, None, :end], self._branches[:, begin:end, None]
-            foreign = (others != 0) & (others != own)
-            hidden = foreign if hidden is None else hidden | foreign
+            hidden.append((others != 0) & (others != own))
         if window is not None:
-            far = self.positions[:, begin:end, None] - self.positions[:, None, :end] >= window
-            hidden = far if hidden is None else hidden | far
-        return None if hidden is None else np.where(hidden, _UNSEEN, np.float32(0))
+            hidden.append(places - self.positions[:, None, :end] >= window)
+            far = places - np.arange(len(self._prefix.ids)) >= window
+            prefix = np.where(far, UNSEEN, np.float32(0))
+        unseen = hidden[0] if hidden else None
+        for more in hidden[1:]:
+            unseen = unseen | more
+        return Sight(None if unseen is None else np.where(unseen, UNSEEN, np.float32(0)), prefix)
 
     def _pass(self, ids: Ints, *, keep: int) -> Floats:
         begin, self._used = self._used, self._used + ids.shape[1]
@@ -277,72 +217,7 @@ class Rows:
         more = max(32, self._used)
         self.positions = np.pad(self.positions, ((0, 0), (0, more)))
         self._branches = np.pad(self._branches, ((0, 0), (0, more)))
-        self.memory = [(_longer(keys, more), _longer(values, more)) for keys, values in self.memory]
-
-
-def _read_layer(weights: Weights, shape: Shape, place: int) -> Layer:
-    def read(name: str, kind: str = "weight") -> Floats:
-        return weights[f"model.layers.{place}.{name}.{kind}"]
-
-    def bias(*names: str) -> Floats | None:
-        if f"model.layers.{place}.{names[0]}.bias" not in weights:
-            return None
-        return np.concatenate([read(name, "bias") for name in names])
-
-    def head_norms() -> Floats | None:
-        if f"model.layers.{place}.self_attn.q_norm.weight" not in weights:
-            return None
-        queries, keys = read("self_attn.q_norm"), read("self_attn.k_norm")
-        return np.concatenate([np.tile(queries, (shape.heads, 1)), np.tile(keys, (shape.groups, 1))])
-
-    inward = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
-    gated = ("mlp.gate_proj", "mlp.up_proj")
-    return Layer(
-        attention_norm=read("input_layernorm"),
-        inward=np.concatenate([read(name) for name in inward]),
-        inward_bias=bias(*inward),
-        head_norms=head_norms(),
-        outward=read("self_attn.o_proj"),
-        outward_bias=bias("self_attn.o_proj"),
-        gated_norm=read("post_attention_layernorm"),
-        gated=np.concatenate([read(name) for name in gated]),
-        gated_bias=bias(*gated),
-        down=read("mlp.down_proj"),
-        down_bias=bias("mlp.down_proj"),
-        window=shape.windows[place],
-    )
-
-
-def _times(x: Floats, matrix: Floats, bias: Floats | None) -> Floats:
-    y: Floats = x.reshape(-1, x.shape[-1]) @ matrix.T
-    if bias is not None:
-        y += bias
-    return y.reshape(*x.shape[:-1], -1)
-
-
-def _normed(x: Floats, weight: Floats, epsilon: float) -> Floats:
-    squares = np.einsum("...i,...i->...", x, x)[..., None]
-    scale = 1 / np.sqrt(squares / np.float32(x.shape[-1]) + np.float32(epsilon))
-    normed: Floats = x * scale * weight
-    return normed
-
-
-def _turned(heads: Floats, turns: tuple[Floats, Floats]) -> Floats:
-    """Turn each pair of dimensions by its angle; the pairs are the two halves of a head."""
-    cosines, sines = turns
-    half = heads.shape[-1] // 2
-    a, b = heads[..., :half], heads[..., half:]
-    turned = np.empty_like(heads)
-    turned[..., :half] = a * cosines - b * sines
-    turned[..., half:] = b * cosines + a * sines
-    return turned
-
-
-def _silu(x: Floats) -> Floats:
-    # Far below zero the exponential overflows, and the quotient is the zero that it should be.
-    with np.errstate(over="ignore"):
-        activated: Floats = x / (1 + np.exp(-x))
-    return activated
+        self._memory = [(_longer(keys, more), _longer(values, more)) for keys, values in self._memory]
 
 
 def _table(rows: Sequence[Sequence[int]], *, width: int, blank: int) -> Ints:
