@@ -1,6 +1,6 @@
 """How often the 95 % intervals hold the truth, and how often a comparison of equals cries difference.
 
-    python benchmarks/uncertainty.py            about three minutes on one core
+    python benchmarks/uncertainty.py            about four minutes on one core
     python benchmarks/uncertainty.py --scale 5  five times as many draws
 
 Intervals should hold the truth 94 to 96 times in 100; a comparison of two runs that are equally

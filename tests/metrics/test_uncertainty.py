@@ -25,8 +25,8 @@ def simulation():
         ("numbers_rows", 1000),
         ("clusters_rows", 400),
         ("differences_rows", 400),
-        ("corpus_rows", 40),
-        ("exchange_rows", 24),
+        ("corpus_rows", 24),
+        ("exchange_rows", 20),
     ],
 )
 def test_simulated_rates_are_near_what_they_claim(simulation, rows, draws):

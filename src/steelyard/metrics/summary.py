@@ -164,12 +164,12 @@ class Summary:
 
     def _number_result(self, name: str, column: Column, undefined: int) -> Result:
         worth = self._failure_of(name)
-        values: list[float] = []
-        groups: list[int] = []
-        for place, value in self._scored(column, worth):
-            values.append(value)
-            groups.append(self._groups[place])
-        estimate = estimate_mean(values, groups if self._is_grouped() else None)
+        # Packed, and groups only where there are any: a million answers are a few megabytes.
+        values = array("d", (value for _, value in self._scored(column, worth)))
+        groups = None
+        if self._is_grouped():
+            groups = array("q", (self._groups[place] for place, _ in self._scored(column, worth)))
+        estimate = estimate_mean(values, groups)
         answered = math.fsum(values) - worth * self._failures
         share = answered / column.count if column.count else None
         return _result(name, estimate, self._failures, answered=share, undefined=undefined)
