@@ -166,7 +166,7 @@ def test_what_stands_beside_it_does_not_change_an_answer(model: Embedded) -> Non
 
 
 def test_sampling_follows_the_odds(model: Embedded) -> None:
-    ids = model._tokens(PROMPTS[0], special=True)
+    ids = model.tokens(PROMPTS[0], special=True)
     states = torch.tensor(true_logits(model, ids))
     odds = states.softmax(-1)
     best = [int(token) for token in odds.argsort(descending=True)[:3]]
@@ -177,7 +177,7 @@ def test_sampling_follows_the_odds(model: Embedded) -> None:
     texts = [response.text for response in model.batch(asked)]
     kept = odds[best] / odds[best].sum()
     for token, share in zip(best, kept.tolist()):
-        text = model._text([token]) if token not in (0, 1) else ""
+        text = model.text([token]) if token not in (0, 1) else ""
         found = texts.count(text) / len(texts)
         assert abs(found - share) < 5 * (share * (1 - share) / len(texts)) ** 0.5 + 1e-9
     # So little of the top that only the likeliest is left.
@@ -206,8 +206,8 @@ def test_a_stop_text_ends_the_answer_before_it(model: Embedded) -> None:
 
 def test_an_answer_ends_with_the_positions(model: Embedded) -> None:
     prompt = "The cat sat on the mat and 12 dogs ran. " * 40
-    ids = model._tokens(prompt, special=True)
-    text = model._text(ids[1:250])
+    ids = model.tokens(prompt, special=True)
+    text = model.text(ids[1:250])
     response = model.batch([request(text, params={"max_tokens": 100})])[0]
     assert response.error is None
     assert response.tokens is not None
