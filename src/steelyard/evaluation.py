@@ -60,7 +60,7 @@ def evaluate(
     chat = opened.chat if chat is None else chat
     sampling = {"repeat": repeat, "limit": limit, "seed": seed, "chat": chat}
     identity = {"model": opened.identity(), "task": task.identity(), "sampling": sampling}
-    summary = Summary(task.metrics, repeat=repeat)
+    summary = Summary(task.metrics, repeat=repeat, extract=task.extract)
     if resume:
         if out is None:
             raise UsageError("nothing to resume", hint="name the folder of the run")
@@ -198,7 +198,7 @@ def rescore(
     """Score the stored answers of a run anew, without its model."""
     run = Run.open(path)
     repeat = run.about.get("identity", {}).get("sampling", {}).get("repeat", 1)
-    scorer, summary = Scorer(metrics), Summary(metrics, repeat=repeat)
+    scorer, summary = Scorer(metrics), Summary(metrics, repeat=repeat, extract=extract)
 
     def scored(record: Record) -> Record:
         seen, rule = take_out(extract, record.sample, record.response)

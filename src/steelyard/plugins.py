@@ -13,7 +13,8 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -37,6 +38,7 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
             "steelyard.models.embedded:Embedded",
             "a small model that comes along, or any small Llama folder: path=…",
         ),
+        "gguf": Builtin("steelyard.models.gguf:Gguf", "a GGUF file through llama.cpp: path=…"),
         "http": Builtin("steelyard.models.http:HttpModel", "a service behind HTTP: url=…, wire=plain"),
     },
     "data": {
@@ -176,6 +178,18 @@ def is_reference(ref: str) -> bool:
     """Whether `ref` has the form module:attribute or file.py:attribute."""
     source, colon, attribute = ref.rpartition(":")
     return bool(colon and source and attribute.isidentifier())
+
+
+def call_with(what: str, make: Callable[..., Any], options: Mapping[str, Any], *arguments: Any) -> Any:
+    """Call something with options from outside; one that it does not take is named, with near ones."""
+    parameters = inspect.signature(make).parameters.values()
+    known = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+        for option in options:
+            if option not in known:
+                near = get_close_matches(option, known, n=1) or known
+                raise UsageError(f"{what} has no option {option!r}", hint="it has " + ", ".join(near))
+    return make(*arguments, **options)
 
 
 def reference(thing: Any) -> str | None:

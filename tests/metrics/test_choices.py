@@ -41,7 +41,7 @@ def test_without_a_target_or_scores_they_are_undefined():
 
 
 def test_length_normalisation():
-    response = Response(scores=[-5.0, -5.5, -9.0], raw={"choice_tokens": [1, 1, 4]})
+    response = Response(scores=[-5.0, -5.5, -9.0], raw={"tokens": [1, 1, 4]})
     assert acc(sample("Rome"), response) is True
     assert acc_norm(sample("Saint Petersburg"), response) is True
     assert acc_token(sample("Saint Petersburg"), response) is True

@@ -50,7 +50,7 @@ def acc_bytes(sample: Sample, response: Response) -> bool | None:
 def acc_token(sample: Sample, response: Response) -> bool | None:
     """Whether the right option is the likeliest per token; undefined where the model counts none."""
     raw = response.raw
-    counts = raw.get("choice_tokens") if isinstance(raw, Mapping) else None
+    counts = raw.get("tokens") if isinstance(raw, Mapping) else None
     if counts is None:
         return None
     lengths = dict(zip(_options(sample), counts))

@@ -17,7 +17,8 @@ from steelyard.errors import DataError, ModelError
 from steelyard.metrics.extraction import find_text
 from steelyard.metrics.text import references
 from steelyard.models.base import Model
-from steelyard.types import Request, Response, Sample, Score
+from steelyard.models.references import open_model
+from steelyard.types import Prompt, Request, Response, Sample, Score
 
 Judge = Callable[[Sample, Response], Awaitable[Score]]
 Duel = Callable[[Sample, Response], Awaitable[Mapping[str, Score]]]
@@ -65,32 +66,34 @@ _DUEL_LINE = re.compile(r"\W*better\W*?:\W*(A|B|tie)\W*", re.I)
 
 
 def judge(
-    model: Model,
+    model: Any,
     *,
     rubric: str = "Is the answer correct and helpful?",
     scale: tuple[int, int] = (1, 5),
     name: str = "judge",
     params: Mapping[str, Any] | None = None,
 ) -> Judge:
-    """A metric that asks a model for a grade; None where its reply holds none."""
-    low, high = scale
+    """A metric that asks a model, or what refers to one, for a grade; None where its reply holds none."""
+    model, (low, high) = open_model(model), scale
     asked = {"temperature": 0, "max_tokens": 1024, **(params or {})}
 
     async def grade(sample: Sample, response: Response) -> Score:
         target = "\n".join(references(sample))
-        reference = f"\n<reference_answer>\n{target}\n</reference_answer>\n" if target else ""
-        question = {"rubric": rubric, "question": sample.input, "answer": response.text}
+        reference = f"\n<reference_answer>\n{_quote(target)}\n</reference_answer>\n" if target else ""
+        question = {"rubric": rubric, "question": _quote(sample.input), "answer": _quote(response.text)}
         prompt = GRADE.format(**question, reference=reference, low=low, high=high)
         found = _GRADE_LINE.fullmatch(await _ask(model, sample.id, prompt, asked))
         value = int(found[1]) if found else None
         return value if value is not None and low <= value <= high else None
 
-    grade.__name__ = name
-    return grade
+    named: Judge = _named(
+        grade, name, {"judge": model.identity(), "rubric": rubric, "scale": scale, "params": asked}
+    )
+    return named
 
 
 def duel(
-    model: Model,
+    model: Any,
     *,
     rubric: str = "Which answer is more correct and helpful?",
     against: str = "target",
@@ -102,16 +105,18 @@ def duel(
     The other answer is the sample's target or its column `against`. `win` is 1, 0 or, for a tie, a
     half; where the two orders disagree it is a half and `consistent` is False.
     """
+    model = open_model(model)
     asked = {"temperature": 0, "max_tokens": 1024, **(params or {})}
 
     async def compare(sample: Sample, response: Response) -> Mapping[str, Score]:
         other = sample.target if against == "target" else sample.meta.get(against)
         if other is None:
             raise DataError(f"sample {sample.id!r} has no {against} to compare the answer with")
-        question = {"rubric": rubric, "question": sample.input}
+        question = {"rubric": rubric, "question": _quote(sample.input)}
+        ours, theirs = _quote(response.text), _quote(other)
         prompts = [
             DUEL.format(**question, first=first, second=second)
-            for first, second in ((response.text, other), (other, response.text))
+            for first, second in ((ours, theirs), (theirs, ours))
         ]
         replies = await asyncio.gather(*(_ask(model, sample.id, prompt, asked) for prompt in prompts))
         first, second = (_points(reply, place) for reply, place in zip(replies, "AB"))
@@ -119,8 +124,21 @@ def duel(
             return {"win": None, "consistent": None}
         return {"win": first if first == second else 0.5, "consistent": first == second}
 
-    compare.__name__ = name
-    return compare
+    about = {"judge": model.identity(), "rubric": rubric, "against": against, "params": asked}
+    named: Duel = _named(compare, name, about)
+    return named
+
+
+def _named(metric: Any, name: str, about: Mapping[str, Any]) -> Any:
+    """A metric under a name, with all that shapes its verdicts as its identity."""
+    metric.__name__ = name
+    metric.identity = about
+    return metric
+
+
+def _quote(text: object) -> str:
+    """A text that cannot close the tags it is put between."""
+    return str(text).replace("</", "< /")
 
 
 def _points(reply: str, place: str) -> float | None:
@@ -134,7 +152,8 @@ def _points(reply: str, place: str) -> float | None:
 
 async def _ask(model: Model, sample_id: str, prompt: str, params: Mapping[str, Any]) -> str:
     """The last line of a model's reply, without its reasoning."""
-    response = await model.ask(Request(id=f"{sample_id}.judge", prompt=prompt, params=params))
+    asked: Prompt = [{"role": "user", "content": prompt}] if model.chat else prompt
+    response = await model.ask(Request(id=f"{sample_id}.judge", prompt=asked, params=params))
     if response.error is not None:
         raise ModelError(f"the judge failed: {response.error}")
     found = find_text(response.text)

@@ -14,7 +14,6 @@ import importlib.util
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,7 +21,7 @@ from typing import Any
 from steelyard.errors import ModelError, SteelyardError, UsageError, describe
 from steelyard.models.base import Model
 from steelyard.models.functions import FunctionModel
-from steelyard.plugins import BUILTINS, is_reference, resolve
+from steelyard.plugins import BUILTINS, call_with, is_reference, resolve
 
 _HUB = re.compile(r"[\w.-]+/[\w.-]+")
 _ENGINES = ("huggingface", "embedded")
@@ -126,17 +125,10 @@ def _made(make: Callable[..., Model], thing: Any, options: Mapping[str, Any]) ->
 
 
 def _call(make: Callable[..., Any], options: Mapping[str, Any], *arguments: Any) -> Any:
-    """Call with options from outside: an unknown one is named, a failure says whose it is."""
+    """Call with options from outside; a failure says whose it is."""
     name = getattr(make, "__name__", str(make))
-    parameters = inspect.signature(make).parameters.values()
-    known = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-        for option in options:
-            if option not in known:
-                near = get_close_matches(option, known, n=1) or known
-                raise UsageError(f"{name} has no option {option!r}", hint="it has " + ", ".join(near))
     try:
-        return make(*arguments, **options)
+        return call_with(name, make, options, *arguments)
     except SteelyardError:
         raise
     except Exception as error:

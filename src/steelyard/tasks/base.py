@@ -84,7 +84,7 @@ class Task:
             "kind": f"{type(self).__module__}.{type(self).__qualname__}",
             "data": data,
             "shots": [(shot.input, shot.target) for shot in self.shots],
-            "metrics": {name_of(metric): source_digest(metric) for metric in self.metrics},
+            "metrics": {name_of(metric): _identity_of(metric) for metric in self.metrics},
             "extract": None if self.extract is None else name_of(self.extract),  # type: ignore[arg-type]
         }
 
@@ -128,6 +128,11 @@ def _parts(template: str) -> tuple[list[str], list[str]]:
             literals.append("")
     literals[-1] += template[end:]
     return literals, names
+
+
+def _identity_of(metric: Metric) -> Any:
+    """What makes a metric this metric: what it says itself, else where it is written."""
+    return getattr(metric, "identity", None) or source_digest(metric)
 
 
 def lettered(choices: Sequence[str]) -> str:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from steelyard.data.source import Data
 from steelyard.errors import UsageError
 from steelyard.metrics.base import Metric
 from steelyard.metrics.extraction import extractor
-from steelyard.plugins import resolve
+from steelyard.plugins import call_with, resolve
 from steelyard.tasks.base import Task
 from steelyard.tasks.files import read_task
 
@@ -35,7 +34,7 @@ def open_task(
     *,
     data: Any = None,
     data_options: Mapping[str, Any] | None = None,
-    metrics: Sequence[Metric | str] = (),
+    metrics: Sequence[Metric | str | tuple[str, Mapping[str, Any]]] = (),
     extract: str | None = None,
     shots: int = 0,
     shot_data: Any = None,
@@ -46,7 +45,7 @@ def open_task(
     """The task that `ref` names, with the given parts in the place of its own."""
     name = "" if ref is None else str(ref)
     if metrics:
-        options["metrics"] = tuple(resolve("metrics", m) if isinstance(m, str) else m for m in metrics)
+        options["metrics"] = tuple(open_metric(metric) for metric in metrics)
     if extract is not None:
         options["extract"] = None if extract == "none" else extractor(extract)
     samples = _samples(name, data, data_options or {})
@@ -60,6 +59,23 @@ def open_task(
         pool = _pool(name, shot_data, task)
         task = replace(task, shots=tuple(examples(pool, shots, seed=seed)))
     return task
+
+
+def open_metric(given: Metric | str | tuple[str, Mapping[str, Any]]) -> Metric:
+    """The metric that a name stands for; a name with options is of what makes one, as a judge."""
+    name, options = given if isinstance(given, tuple) else (given, {})
+    if not isinstance(name, str):
+        return name
+    found = resolve("metrics", name)
+    if options or _makes_metrics(found):
+        if "model" not in options and _makes_metrics(found):
+            raise UsageError(f"the metric {name} asks a model", hint=f"{name} model=REF")
+        found = call_with(f"the metric {name}", found, options)
+    return found  # type: ignore[no-any-return]
+
+
+def _makes_metrics(found: Any) -> bool:
+    return inspect.isfunction(found) and next(iter(inspect.signature(found).parameters), "") == "model"
 
 
 def _samples(name: str, data: Any, options: Mapping[str, Any]) -> Any:
@@ -99,15 +115,8 @@ def _call(name: str, make: Any, options: Mapping[str, Any]) -> Any:
         and parameters["data"].default is inspect.Parameter.empty
     ):
         raise UsageError(f"the task {name} needs data", hint="--data FILE, or data=FILE")
-    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        for option in options:
-            if option not in parameters:
-                near = get_close_matches(option, parameters, n=1) or parameters
-                raise UsageError(
-                    f"the task {name} has no option {option!r}", hint="it has " + ", ".join(near)
-                )
     try:
-        return make(**options)
+        return call_with(f"the task {name}", make, options)
     except TypeError as error:
         raise UsageError(f"the task {name} cannot be made: {error}") from error
 
