@@ -281,3 +281,17 @@ def test_a_module_with_load_model_is_a_model(tmp_path: Path, monkeypatch: pytest
     assert opened(path=str(tmp_path / "weights")).identity() != before
     with pytest.raises(UsageError, match="wort"):
         opened(wort="?")
+
+
+def test_no_secret_is_in_an_identity() -> None:
+    class Service:
+        def __init__(self, url: str, api_key: str, eos_token: str) -> None:
+            self.url, self.api_key, self.eos_token = url, api_key, eos_token
+
+        def predict(self, prompts: list[str]) -> list[str]:
+            return prompts
+
+    model = FunctionModel(Service("https://me:hush@host/v1?api_key=hush&x=1", "hush", "</s>"))
+    shown = repr(model.identity())
+    assert "hush" not in shown
+    assert "https://***@host/v1?api_key=***&x=1" in shown and "</s>" in shown

@@ -11,13 +11,11 @@ import os
 import re
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from steelyard.errors import UsageError
+from steelyard.models.credentials import MASK, is_secret, mask_url
 
-MASK = "***"
 _KEY = re.compile(r"[A-Za-z_][\w.-]*")
-_SECRET = re.compile(r"auth|(^|_)key|token$|secret|cookie|passw|headers", re.I)
 _ENVIRONMENT = "env:"
 _WORDS = {"true": True, "false": False, "null": None, "~": None}
 
@@ -31,7 +29,7 @@ def read_pairs(pairs: Sequence[str]) -> dict[str, Any]:
             raise UsageError(f"{masked(pair)!r} is not key=value", hint="as in batch_size=8")
         if key in read:
             raise UsageError(f"{key} is given twice")
-        read[key] = _read_secret(key, text) if _is_secret(key) else read_value(text)
+        read[key] = _read_secret(key, text) if is_secret(key) else read_value(text)
     return read
 
 
@@ -49,23 +47,10 @@ def masked(text: str) -> str:
     """A reference or a key=value as it may be stored and shown."""
     key, equals, value = text.partition("=")
     if equals and _KEY.fullmatch(key):
-        if _is_secret(key) and not value.startswith(_ENVIRONMENT):
+        if is_secret(key) and not value.startswith(_ENVIRONMENT):
             return f"{key}={MASK}"
-        return f"{key}={_masked_url(value)}"
-    return _masked_url(text)
-
-
-def _masked_url(text: str) -> str:
-    if not re.match(r"[a-z]+://", text):
-        return text
-    parts = urlsplit(text)
-    _, at, host = parts.netloc.rpartition("@")
-    query = re.sub(r"([^&=]+)=([^&]*)", lambda m: f"{m[1]}={MASK}" if _is_secret(m[1]) else m[0], parts.query)
-    return urlunsplit(parts._replace(netloc=f"{MASK}@{host}" if at else parts.netloc, query=query))
-
-
-def _is_secret(key: str) -> bool:
-    return bool(_SECRET.search(key)) and not key.endswith("_tokens")
+        return f"{key}={mask_url(value)}"
+    return mask_url(text)
 
 
 def _read_secret(key: str, text: str) -> Any:

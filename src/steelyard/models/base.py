@@ -22,6 +22,7 @@ from types import MappingProxyType
 from typing import Any
 
 from steelyard.errors import describe
+from steelyard.models.credentials import show_options
 from steelyard.plugins import source_digest
 from steelyard.types import Chunk, Request, Response, Timing, Tokens
 
@@ -50,8 +51,7 @@ class Model:
     def identity(self) -> Mapping[str, Any]:
         """All that shapes the answers, and no secret: two models with equal identities answer alike."""
         cls = type(self)
-        options = {name: value for name, value in self.options.items() if name not in SECRETS}
-        source = source_digest(cls)
+        source, options = source_digest(cls), show_options(self.options)
         return {"class": f"{cls.__module__}.{cls.__qualname__}", "source": source, "options": options}
 
     def stream(self, request: Request) -> AsyncIterator[Chunk]:

@@ -1,10 +1,11 @@
-"""How a client signs in, and how the key stays out of whatever people get to see."""
+"""How a client signs in, what is secret, and how it stays out of whatever people get to see."""
 
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from steelyard.errors import UsageError
@@ -14,6 +15,38 @@ Auth = Literal["bearer", "header", "query", "basic", "none"]
 MASK = "***"
 _WAYS = ("bearer", "header", "query", "basic", "none")
 _SECRET = ("auth", "key", "token", "secret", "cookie", "password")
+_SECRET_OPTION = re.compile(
+    r"(.*_)?(api_?key|(access|private|secret)_key|secret|password|authorization|cookies?|headers)"
+    r"|(.*_)?(api|auth|access|bearer|hf)_token|token",
+    re.I,
+)
+
+
+def is_secret(option: str) -> bool:
+    """Whether an option of this name is never shown or stored."""
+    return _SECRET_OPTION.fullmatch(option) is not None
+
+
+def show_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as they may be shown and stored: without those that are secret, addresses without keys."""
+    return {
+        name: mask_url(value) if isinstance(value, str) else value
+        for name, value in options.items()
+        if not is_secret(name)
+    }
+
+
+def mask_url(text: str) -> str:
+    """An address without user, password and keys; any other text as it is."""
+    if not re.match(r"[a-z][a-z+]*://", text):
+        return text
+    parts = urlsplit(text)
+    _, at, host = parts.netloc.rpartition("@")
+    query = "&".join(
+        f"{pair.partition('=')[0]}={MASK}" if "=" in pair and _is_secret(pair.partition("=")[0]) else pair
+        for pair in parts.query.split("&")
+    )
+    return urlunsplit(parts._replace(netloc=f"{MASK}@{host}" if at else host, query=query))
 
 
 class Credentials:

@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from steelyard.errors import ModelError, UsageError, describe
-from steelyard.models.base import SECRETS, LocalModel, Model, clock
+from steelyard.models.base import LocalModel, Model, clock
+from steelyard.models.credentials import show_options
 from steelyard.models.folders import fingerprint
 from steelyard.plugins import source_digest
 from steelyard.types import Request, Response, Timing
@@ -78,7 +79,7 @@ class FunctionModel(LocalModel):
 
     def identity(self) -> Mapping[str, Any]:
         """Its module and name, its source, the plain values it is bound to, and the options that made it."""
-        options = {name: value for name, value in self.options.items() if name not in (*SECRETS, *_MANNERS)}
+        options = {name: value for name, value in show_options(self.options).items() if name not in _MANNERS}
         path = options.get("path")
         function, bound = _unwrap(self._function)
         named = function if hasattr(function, "__qualname__") else type(function)
@@ -87,7 +88,7 @@ class FunctionModel(LocalModel):
             "function": f"{getattr(named, '__module__', 'builtins')}.{named.__qualname__}",
             "source": source_digest(function),
             "code": _code_digest(function),
-            "bound": {key: _plain(value) for key, value in bound.items()},
+            "bound": {key: _plain(value) for key, value in show_options(bound).items()},
             "options": _plain(options),
             "weights": fingerprint(Path(path)) if path is not None and Path(path).exists() else None,
         }
