@@ -47,6 +47,17 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
         "demo/sentences": Builtin("steelyard.data.demo:SENTENCES", "short questions about short texts"),
         "demo/train": Builtin("steelyard.data.demo:TRAIN", "word problems to show as worked examples"),
     },
+    "extractors": {
+        "boxed": Builtin("steelyard.metrics.extraction:find_box", "what the last \\boxed{…} holds"),
+        "last_line": Builtin(
+            "steelyard.metrics.extraction:find_last_line", "the last line that is not blank"
+        ),
+        "letter": Builtin("steelyard.metrics.extraction.letters:find_letter", "the option that is chosen"),
+        "number": Builtin(
+            "steelyard.metrics.extraction.numbers:find_number", "the number that is the answer"
+        ),
+        "text": Builtin("steelyard.metrics.extraction:find_text", "the whole text, without reasoning"),
+    },
     "tasks": {
         "arithmetic": Builtin("steelyard.tasks.written:arithmetic", "word problems in the GSM8K format"),
         "choice": Builtin(

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steelyard.errors import UnknownName, UsageError
-from steelyard.metrics.extraction import EXTRACTORS, extractor, find_letter, find_number
+from steelyard.metrics.extraction import NOTHING, Extraction, extractor, find_letter, find_number
+from steelyard.plugins import BUILTINS
 from steelyard.types import Sample
 
 LABELLED = Path(__file__).with_name("extraction_cases.jsonl")
@@ -79,9 +80,13 @@ def test_a_letter_is_found(letter, form):
     assert find_letter(form.format(letter)).value == letter
 
 
-@given(st.text(max_size=300), st.sampled_from(sorted(EXTRACTORS)), st.lists(st.text(max_size=8), max_size=6))
+@given(
+    st.text(max_size=300),
+    st.sampled_from(sorted(BUILTINS["extractors"])),
+    st.lists(st.text(max_size=8), max_size=6),
+)
 def test_any_text_is_survived(text, name, choices):
-    found = EXTRACTORS[name](text, Sample("1", "", choices=choices))
+    found = extractor(name)(text, Sample("1", "", choices=choices))
     assert 0 <= found.start <= found.end <= len(text)
     assert (found.value is None) == (found.rule in ("nothing", "ambiguous"))
 
@@ -97,8 +102,8 @@ def test_any_jumble_of_digits_and_signs_is_survived(text):
 )
 def test_long_texts_end(piece):
     text = piece * 5000
-    for name in EXTRACTORS:
-        EXTRACTORS[name](text, SAMPLE)
+    for name in BUILTINS["extractors"]:
+        extractor(name)(text, SAMPLE)
 
 
 def test_unknown_and_bad_extractors_say_what_is_wrong():
@@ -108,3 +113,13 @@ def test_unknown_and_bad_extractors_say_what_is_wrong():
         extractor("regex:(")
     with pytest.raises(UsageError, match="two ends"):
         extractor("between:abc")
+
+
+def test_a_function_of_ones_own(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "def last_word(text, sample):\n    return text.split()[-1] if text.split() else None\n"
+    )
+    own = extractor(f"{tmp_path}/mine.py:last_word")
+    assert own("all is well", Sample("1", "")) == Extraction("well", "last_word")
+    assert own("", Sample("1", "")) == NOTHING
+    assert own.identity

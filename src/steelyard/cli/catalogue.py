@@ -7,7 +7,11 @@ from argparse import Namespace
 from steelyard.cli.screen import printable, show, show_json
 from steelyard.plugins import BUILTINS, names
 
-KINDS = (*BUILTINS, "extractors")
+KINDS = tuple(BUILTINS)
+_FORMS = (
+    ("between:START…END", "the last text between two others"),
+    ("regex:PATTERN", "the last match of a pattern: its first group, if it has one"),
+)
 
 
 def run(options: Namespace) -> int:
@@ -30,15 +34,5 @@ def run(options: Namespace) -> int:
 
 def list_names(kind: str) -> list[tuple[str, str]]:
     """The names of a kind, each with what it is in one line."""
-    return _extractors() if kind == "extractors" else list(names(kind))
-
-
-def _extractors() -> list[tuple[str, str]]:
-    from steelyard.metrics.extraction import EXTRACTORS
-
-    named = [(name, (found.__doc__ or "").partition("\n")[0]) for name, found in EXTRACTORS.items()]
-    forms = [
-        ("regex:PATTERN", "The last match of a pattern: its first group, if it has one."),
-        ("between:START…END", "The last text between two others."),
-    ]
-    return named + forms
+    forms = _FORMS if kind == "extractors" else ()
+    return sorted([*names(kind), *forms])

@@ -35,7 +35,7 @@ class Corpus(ABC):
         """The metric of many answers; None where it is undefined."""
 
 
-def name_of(metric: Metric) -> str:
+def name_of(metric: Callable[..., Any]) -> str:
     """What results call a metric: its `name`, else the name of its function or class."""
     name = getattr(metric, "name", None) or getattr(metric, "__name__", None)
     return str(name or type(metric).__name__)

@@ -64,7 +64,7 @@ def read_contents(run: Run, *, by: Sequence[str] = (), keep: int = 0) -> Content
         _measure(contents, record, examples)
         columns.update(name for name in by if name in record.sample.meta)
         wanted = record.response.error is not None and kept_failed < _KEPT_FAILED
-        if keep and (contents.answers <= keep or wanted):
+        if record.index < keep or (keep and wanted):
             contents.kept.append(record)
             kept_failed += wanted
     if contents.answers and (missing := [name for name in by if name not in columns]):
@@ -104,9 +104,6 @@ def known_extractor(run: Run) -> Extractor | None:
     """How a run took answers out, where that is by a rule of ours."""
     ref = str(run.about.get("extract") or "")
     try:
-        if ref.startswith("steelyard.metrics.extraction"):
-            found: Extractor = resolve("metrics", ref)
-            return found
         return extractor(ref) if ref else None
     except UsageError:
         return None

@@ -85,7 +85,7 @@ class Task:
             "data": data,
             "shots": [(shot.input, shot.target) for shot in self.shots],
             "metrics": {name_of(metric): _identity_of(metric) for metric in self.metrics},
-            "extract": None if self.extract is None else name_of(self.extract),  # type: ignore[arg-type]
+            "extract": None if self.extract is None else [name_of(self.extract), _identity_of(self.extract)],
         }
 
 
@@ -130,9 +130,9 @@ def _parts(template: str) -> tuple[list[str], list[str]]:
     return literals, names
 
 
-def _identity_of(metric: Metric) -> Any:
-    """What makes a metric this metric: what it says itself, else where it is written."""
-    return getattr(metric, "identity", None) or source_digest(metric)
+def _identity_of(part: Metric | Extractor) -> Any:
+    """What makes a metric or an extractor what it is: what it says itself, else where it is written."""
+    return getattr(part, "identity", None) or source_digest(part)
 
 
 def lettered(choices: Sequence[str]) -> str:

@@ -12,8 +12,9 @@ the rule "nothing"; where there are several, "ambiguous". Nothing is guessed sil
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
-from steelyard.errors import UnknownName, UsageError
+from steelyard.errors import UsageError
 from steelyard.metrics.extraction.base import (
     NOTHING,
     Answer,
@@ -27,10 +28,10 @@ from steelyard.metrics.extraction.base import (
 from steelyard.metrics.extraction.letters import find_letter
 from steelyard.metrics.extraction.numbers import find_number
 from steelyard.metrics.extraction.phrases import LETTERS
+from steelyard.plugins import BUILTINS, resolve, source_digest
 from steelyard.types import Sample
 
 __all__ = [
-    "EXTRACTORS",
     "LETTERS",
     "NOTHING",
     "Answer",
@@ -93,17 +94,11 @@ class Regex:
         return _span(text, plain, start, end, rule=self.rule) if start >= 0 else NOTHING
 
 
-EXTRACTORS: dict[str, Extractor] = {
-    "boxed": find_box,
-    "last_line": find_last_line,
-    "letter": find_letter,
-    "number": find_number,
-    "text": find_text,
-}
-
-
 def extractor(ref: str) -> Extractor:
-    """The extractor of a name: text, number, letter, boxed, last_line, regex:PATTERN, between:START…END."""
+    """The extractor of a name: text, number, letter, boxed, last_line, regex:PATTERN, between:START…END.
+
+    A reference to a function of (text, sample) will do too; it gives an Extraction, a value, or None.
+    """
     kind, colon, rest = ref.partition(":")
     if colon and kind == "regex":
         return Regex(rest)
@@ -116,9 +111,27 @@ def extractor(ref: str) -> Extractor:
         )
         found.name = ref
         return found
-    if ref in EXTRACTORS:
-        return EXTRACTORS[ref]
-    raise UnknownName("extractor", ref, EXTRACTORS, hint="or regex:PATTERN, between:START…END")
+    found = resolve("extractors", ref)
+    return found if ref in BUILTINS["extractors"] else _Own(ref, found)
+
+
+class _Own:
+    """Somebody's own function, whose plain values become Extractions."""
+
+    def __init__(self, ref: str, find: Callable[[str, Sample | None], Extraction | Answer]) -> None:
+        self.name = self.ref = ref
+        self._find = find
+
+    @property
+    def identity(self) -> str | None:
+        """Where it is written."""
+        return source_digest(self._find)
+
+    def __call__(self, text: str, sample: Sample | None = None) -> Extraction:
+        found = self._find(text, sample)
+        if isinstance(found, Extraction):
+            return found
+        return NOTHING if found is None else Extraction(found, self.name.rpartition(":")[2])
 
 
 def _span(text: str, plain: str, start: int, end: int, *, rule: str) -> Extraction:
