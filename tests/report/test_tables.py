@@ -1,0 +1,67 @@
+"""Tables as text, Markdown and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from steelyard.report.tables import Figure, Table, columns_of, decimals_of
+
+TABLE = Table(
+    ("name", "score", "n"),
+    [
+        ["exact", Figure(0.81234, 3), 1200],
+        ["a|b <i>", Figure(None, 3), None],
+        ["日本", Figure(-0.00001, 2), 3],
+    ],
+)
+
+
+def test_text_is_aligned_whatever_the_script() -> None:
+    assert TABLE.text().splitlines() == [
+        "name     score      n",
+        "exact    0.812  1,200",
+        "a|b <i>      –      –",
+        "日本      0.00      3",
+    ]
+
+
+def test_markdown_cells_stay_cells() -> None:
+    lines = TABLE.markdown().splitlines()
+    assert lines[1] == "| --- | --: | --: |"
+    assert lines[3] == "| a\\|b &lt;i&gt; | – | – |"
+
+
+def test_csv_has_numbers_in_full() -> None:
+    rows = list(csv.reader(io.StringIO(TABLE.csv())))
+    assert rows[1] == ["exact", "0.81234", "1200"]
+    assert rows[2] == ["a|b <i>", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("value", "stderr", "shown"),
+    [
+        (0.42345, 0.011, "0.423"),
+        (34.2345, 1.2, "34.2"),
+        (0.5, None, "0.500"),
+        (0.123456, 0.00001, "0.1235"),
+        (1234.5, 150.0, "1,234"),
+        (None, 0.1, "–"),
+        (3e-9, 1e-9, "<0.0001"),
+    ],
+)
+def test_as_many_digits_as_the_error_leaves(value: float | None, stderr: float | None, shown: str) -> None:
+    assert str(Figure(value, decimals_of(value, stderr))) == shown
+
+
+@given(st.lists(st.tuples(st.text(), st.integers()), min_size=1), st.integers(24, 200))
+def test_any_text_keeps_the_lines_and_the_width(rows: list[tuple[str, int]], width: int) -> None:
+    rows = [(text, number % 1000) for text, number in rows]
+    lines = Table(("name", "n"), rows).text(width=width).split("\n")
+    assert len(lines) == len(rows) + 1
+    assert all(columns_of(line) <= width for line in lines)
+    assert all(char.isprintable() for line in lines for char in line)
