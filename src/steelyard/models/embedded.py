@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steelyard.errors import ModelError, describe
+from steelyard.models.answers import Answer, Question
 from steelyard.models.chat import read_json, read_template, special_tokens
 from steelyard.models.folders import fingerprint
-from steelyard.models.parameters import cut
 from steelyard.models.tokenized import Asked, TokenModel
 from steelyard.plugins import source_digest
-from steelyard.types import Response, Tokens
+from steelyard.types import Response
 
 if TYPE_CHECKING:
     from steelyard.models.llama.network import Network
@@ -81,33 +81,21 @@ class Embedded(TokenModel):
 
     def proceed(self, asked: Sequence[Asked]) -> list[Response]:
         """Continue prompts, all together."""
-        from steelyard.models.llama.decoding import Answer, decode
+        from steelyard.models.llama.decoding import decode
 
         answers = [
             Answer(one.prompt, one.sampling, self.limit(one, one.sampling)) for one in asked if one.sampling
         ]
         decode(self._network, answers, ends=self._ends, text_of=self.text)
-        responses = []
-        for answer in answers:
-            said = answer.tokens[:-1] if answer.tokens[-1] in self._ends else answer.tokens
-            text = cut(self.text(said), answer.sampling.stop)
-            counted = Tokens(len(answer.prompt), len(answer.tokens))
-            responses.append(Response(text=text, tokens=counted, raw={"finish": answer.finish}))
-        return responses
+        return [answer.response(ends=self._ends, text_of=self.text) for answer in answers]
 
     def score(self, asked: Sequence[Asked]) -> list[Response]:
         """Score the choices behind prompts, all together."""
-        from steelyard.models.llama.likelihood import Question, score
+        from steelyard.models.llama.likelihood import score
 
         questions = [Question(one.prompt, one.choices) for one in asked]
         score(self._network, questions)
-        responses = []
-        for question in questions:
-            counts = [len(choice) for choice in question.choices]
-            counted = Tokens(len(question.prompt) + sum(counts), 0)
-            raw = {"tokens": counts, "greedy": question.greedy}
-            responses.append(Response(scores=tuple(question.scores), tokens=counted, raw=raw))
-        return responses
+        return [question.response() for question in questions]
 
     def free(self) -> None:
         """Give the shared prefix back."""

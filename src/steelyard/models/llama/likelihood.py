@@ -8,54 +8,23 @@ The last token of a choice is never fed, only scored: choices of one token cost 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from steelyard.models.llama.network import Line, Network, Prefix, Rows
+from steelyard.models.answers import Question
+from steelyard.models.llama.network import Network, Prefix, Rows
 
 Floats = NDArray[np.float32]
 
-# Choices behind each other in one row pay for pairs that do not see each other; more go into a new row.
-_LONGEST_BRANCHES = 512
 # Logits computed at a time, 64 MB.
 _MOST_LOGITS = 2**24
-
-
-@dataclass(slots=True)
-class Question:
-    """A prompt and its continuations in tokens, and what was found of each."""
-
-    prompt: Sequence[int]
-    choices: Sequence[Sequence[int]]
-    scores: list[float] = field(default_factory=list)
-    greedy: list[bool] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class _Row:
-    """Some choices of a question, behind its prompt."""
-
-    question: Question
-    choices: Sequence[Sequence[int]]
-
-    @property
-    def branches(self) -> int:
-        return sum(len(choice) - 1 for choice in self.choices)
-
-    def line(self, start: int) -> Line:
-        line, prompt = Line(), self.question.prompt
-        line.append(prompt[start:], start=start)
-        for branch, choice in enumerate(self.choices, start=1):
-            line.append(choice[:-1], start=len(prompt), branch=branch)
-        return line
 
 
 def score(network: Network, questions: Sequence[Question]) -> None:
     """Fill in the questions."""
     prefix: Prefix = network.share([question.prompt for question in questions])
-    rows = [row for question in questions for row in _fold(question)]
+    rows = [row for question in questions for row in question.rows()]
     lines = [row.line(len(prefix.ids)) for row in rows]
     keep = max(row.branches for row in rows) + 1
     states = Rows(network, lines, prefix=prefix).read(keep=keep)
@@ -73,8 +42,8 @@ def score(network: Network, questions: Sequence[Question]) -> None:
     for row in rows:
         for choice in row.choices:
             looks = [next(found) for _ in choice]
-            row.question.scores.append(sum(logarithm for logarithm, _ in looks))
-            row.question.greedy.append(all(likeliest for _, likeliest in looks))
+            score_of_choice = sum(logarithm for logarithm, _ in looks)
+            row.question.add(score_of_choice, greedy=all(likeliest for _, likeliest in looks))
 
 
 def _look_up(network: Network, states: Floats, targets: Sequence[int]) -> Iterator[tuple[float, bool]]:
@@ -87,16 +56,3 @@ def _look_up(network: Network, states: Floats, targets: Sequence[int]) -> Iterat
         chosen = logits[np.arange(len(wanted)), wanted]
         total = np.log(np.exp(logits - most[:, None]).sum(axis=-1, dtype=np.float64)) + most
         yield from zip((chosen - total).tolist(), (logits.argmax(axis=-1) == wanted).tolist())
-
-
-def _fold(question: Question) -> Iterator[_Row]:
-    """A question's choices in as many rows as their length demands."""
-    choices: list[Sequence[int]] = []
-    length = 0
-    for choice in question.choices:
-        if choices and length + len(choice) > _LONGEST_BRANCHES:
-            yield _Row(question, choices)
-            choices, length = [], 0
-        choices.append(choice)
-        length += len(choice) - 1
-    yield _Row(question, choices)

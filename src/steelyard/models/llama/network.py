@@ -10,11 +10,12 @@ so that the choices of a question are read in one pass over its prompt.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from steelyard.models.answers import Line, common_prefix
 from steelyard.models.llama.attention import UNSEEN, Sight, States, attend
 from steelyard.models.llama.layers import Norm, read_layer, turn
 from steelyard.models.llama.shape import Shape
@@ -43,21 +44,6 @@ class Prefix:
         return Prefix(self.ids[:length], layers)
 
 
-@dataclass(slots=True)
-class Line:
-    """What is fed in one row: tokens, their positions, and the branch of each (0 is the trunk)."""
-
-    ids: list[int] = field(default_factory=list)
-    positions: list[int] = field(default_factory=list)
-    branches: list[int] = field(default_factory=list)
-
-    def append(self, ids: Sequence[int], *, start: int, branch: int = 0) -> None:
-        """Add tokens that stand at `start` and after."""
-        self.ids.extend(ids)
-        self.positions.extend(range(start, start + len(ids)))
-        self.branches.extend([branch] * len(ids))
-
-
 class Network:
     """A causal language model, and the prefix that its last sequences shared."""
 
@@ -72,8 +58,8 @@ class Network:
     def share(self, sequences: Sequence[Sequence[int]]) -> Prefix:
         """The tokens that all sequences begin with, computed unless the last ones had them too."""
         # Each still needs a token of its own to be fed.
-        common = tuple(_common(sequences)[: min(map(len, sequences)) - 1])
-        kept = len(_common([self._prefix.ids, common]))
+        common = tuple(common_prefix(sequences)[: min(map(len, sequences)) - 1])
+        kept = len(common_prefix([self._prefix.ids, common]))
         if len(sequences) == 1:
             # What only one sequence has is not worth a pass of its own.
             common = common[:kept]
@@ -232,12 +218,3 @@ def _longer(states: Floats, more: int) -> Floats:
     longer = np.empty((count, groups, width + more, head), np.float32)
     longer[:, :, :width] = states
     return longer
-
-
-def _common(sequences: Sequence[Sequence[int]]) -> Sequence[int]:
-    """The longest prefix of all sequences: that of the least and the greatest of them."""
-    low, high = min(sequences, key=list), max(sequences, key=list)
-    for place, (a, b) in enumerate(zip(low, high)):
-        if a != b:
-            return low[:place]
-    return low if len(low) < len(high) else high
