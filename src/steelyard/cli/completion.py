@@ -14,7 +14,14 @@ from steelyard.cli.parser import Parser, build_parser
 from steelyard.cli.screen import show
 from steelyard.plugins import BUILTINS
 
-_NAMES = {"model": "models", "data": "data", "shot_data": "data", "task": "tasks", "metric": "metrics"}
+_NAMES = {
+    "model": "models",
+    "data": "data",
+    "shot_data": "data",
+    "task": "tasks",
+    "metric": "metrics",
+    "extract": "extractors",
+}
 
 
 def run(options: Namespace) -> int:
