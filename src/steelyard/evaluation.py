@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import shlex
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -173,7 +174,7 @@ def _run_to_end(evaluation: _Evaluation, model: Model, concurrency: int | None) 
             run_to_end(execute(model, evaluation.questions(), evaluation.keep, concurrency=concurrency))
     except (KeyboardInterrupt, asyncio.CancelledError) as error:
         run.update(state="interrupted")
-        hint = f"go on with: steelyard eval --resume {run.path}"
+        hint = f"go on with: steelyard eval --resume {shlex.quote(str(run.path))}"
         raise Interrupted(f"stopped; {progress.done} answers are stored", hint=hint) from error
     except SteelyardError as error:
         # A full disk may be what stopped it, and then nothing can be noted either.

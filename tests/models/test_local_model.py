@@ -188,3 +188,26 @@ def test_a_closed_model_begins_anew_when_asked_again() -> None:
     model.close()
     assert [a.text for a in ask(model, [2])] == ["<2>"]
     model.close()
+
+
+def test_a_subclass_may_use_any_names_of_its_own() -> None:
+    class Crowded(Recording):
+        _work = _post = _cut = _answer = boxes = inbox = most = None
+
+    assert [a.text for a in ask(Crowded(), [3, 1])] == ["<3>", "<1>"]
+
+
+def test_what_is_no_response_is_a_failure() -> None:
+    class Plain(Recording):
+        def batch(self, requests: Sequence[Request]) -> list[Response]:
+            return ["a text" for _ in requests]  # type: ignore[misc]
+
+    assert ask(Plain(), [1])[0].error == "Plain gave a str, not a Response"
+
+
+def test_a_model_that_exits_fails_and_does_not_hang() -> None:
+    class Leaving(Recording):
+        def length(self, request: Request) -> int:
+            raise SystemExit(3)
+
+    assert ask(Leaving(), [1])[0].error == "SystemExit: 3"

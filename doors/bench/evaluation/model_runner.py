@@ -22,7 +22,7 @@ from bench.evaluation.huggingface import HuggingFaceModel
 from bench.evaluation.interface import Hung, ModelInterface, hang
 from bench.evaluation.local import known_by
 from bench.evaluation.wording import Item
-from steelyard.models.base import SECRETS
+from steelyard.models.credentials import is_secret
 from steelyard.models.functions import FunctionModel
 
 _log = logging.getLogger("bench")
@@ -139,7 +139,7 @@ def _hang_local(
     if not callable(load):
         raise ValueError(f"Module {module_path} has no callable '{load_func}' function")
     model = load(path, **options)
-    shown = {key: value for key, value in options.items() if key not in SECRETS}
+    shown = {key: value for key, value in options.items() if not is_secret(key)}
     about = {"type": "local", "path": path, "module_path": module_path, "load_func": load_func}
     if not callable(model) and not callable(getattr(model, "predict", None)):
         raise ValueError(

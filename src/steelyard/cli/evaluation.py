@@ -141,12 +141,14 @@ def make_task(named: Sequence[str], asked: Mapping[str, Any]) -> Task:
     if "sample" in rows:
         rows["seed"] = asked.get("seed", 0)
     answers = _given(asked, max_tokens="max_tokens", temperature="temperature", top_p="top_p", stop="stop")
-    wanted = _given(asked, metrics="metric", extract="extract", shots="shots", shot_data="shot_data")
+    wanted = _given(asked, extract="extract", shots="shots", shot_data="shot_data")
+    metrics = [(ref, read_pairs(given)) for ref, *given in asked.get("metric", [])]
     return open_task(
         named[0] if named else None,
         data=source,
         data_options={**read_pairs(columns), **rows},
         params={**read_pairs(asked.get("param", [])), **answers},
+        metrics=metrics,
         seed=asked.get("seed", 0),
         **{**options, **wanted},
     )
@@ -156,7 +158,7 @@ def write_flags(asked: Mapping[str, Any]) -> Iterator[str]:
     """The flags that say what is asked, without what is secret."""
     for name, value in _mask(asked).items():
         flag = "--" + name.replace("_", "-")
-        if name in ("model", "task"):
+        if name in ("model", "task", "metric"):
             for words in value:
                 yield from (flag, *words)
         elif name in ("data", "param"):

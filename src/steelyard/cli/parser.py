@@ -94,7 +94,13 @@ def _describe_eval(parser: Parser) -> None:
     )
     add("--prompt", metavar="TEMPLATE", help="the question, with {input} and other columns in braces")
     add("--system", metavar="TEXT", help="a system text before it")
-    add("--metric", action="append", metavar="REF", help="how an answer is scored; repeatable")
+    add(
+        "--metric",
+        nargs="+",
+        action="append",
+        metavar=("REF", _VALUES),
+        help="how an answer is scored (a judge with model=REF); repeatable",
+    )
     add("--extract", metavar="RULE", help="what is taken out of an answer before it is scored; none for all")
     add("--shots", type=_number(int, 0), metavar="N", help="worked examples before each question")
     add("--shot-data", metavar="REF", help="where the worked examples come from")
@@ -162,7 +168,14 @@ def _describe_compare(parser: Parser) -> None:
 def _describe_score(parser: Parser) -> None:
     add = parser.add_argument
     add("run", metavar="RUN", type=Path, help="the folder of a run")
-    add("--metric", action="append", metavar="REF", required=True, help="how an answer is scored; repeatable")
+    add(
+        "--metric",
+        nargs="+",
+        action="append",
+        metavar=("REF", _VALUES),
+        required=True,
+        help="how an answer is scored (a judge with model=REF); repeatable",
+    )
     add("--extract", metavar="RULE", help="what is taken out of an answer before it is scored")
     add("--json", action="store_true", help="print one JSON document in the place of a table")
 

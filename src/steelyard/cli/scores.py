@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from argparse import Namespace
 
+from steelyard.cli.pairs import read_pairs
 from steelyard.cli.reports import as_document, describe_run
 from steelyard.cli.screen import show, show_json
 from steelyard.evaluation import rescore
 from steelyard.metrics.extraction import extractor
-from steelyard.plugins import resolve
 from steelyard.report.contents import read_contents
+from steelyard.tasks.references import open_metric
 
 
 def run(options: Namespace) -> int:
     """Score and show; 1 where the run is not complete."""
-    metrics = [resolve("metrics", ref) for ref in options.metric]
+    metrics = [open_metric((ref, read_pairs(given))) for ref, *given in options.metric]
     rule = getattr(options, "extract", "none")
     scored = rescore(options.run, metrics, extract=None if rule == "none" else extractor(rule))
     contents = read_contents(scored)

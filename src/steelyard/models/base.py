@@ -28,9 +28,6 @@ from steelyard.types import Chunk, Request, Response, Timing, Tokens
 
 clock = time.perf_counter
 
-SECRETS = frozenset({"api_key", "headers", "password", "secret", "token"})
-"""Options that are never shown or stored."""
-
 
 class Model:
     """Anything that answers Requests. Write `stream`; the rest is there."""
@@ -85,18 +82,6 @@ class Model:
         """Give back memory, connections and threads. A closed model is not asked again."""
 
 
-class _Call:
-    """One waiting call of LocalModel.ask."""
-
-    __slots__ = ("asked", "future", "loop", "request")
-
-    def __init__(self, request: Request, loop: asyncio.AbstractEventLoop) -> None:
-        self.request = request
-        self.loop = loop
-        self.future: asyncio.Future[Response] = loop.create_future()
-        self.asked = clock()
-
-
 class LocalModel(Model):
     """A model in this process. Write `batch`; calls that wait together come to it together."""
 
@@ -105,9 +90,6 @@ class LocalModel(Model):
     """The most requests in one call of `batch`."""
     batch_tokens: int | None = None
     """The most `length` in one call of `batch`, counted as longest times number."""
-
-    def __init__(self) -> None:
-        self._prepare()
 
     def batch(self, requests: Sequence[Request]) -> Sequence[Response]:
         """Answer several requests at once, in their order."""
@@ -130,10 +112,49 @@ class LocalModel(Model):
 
     async def ask(self, request: Request) -> Response:
         """Wait for the batch that this request ends up in."""
-        self._prepare()
+        # Made when it is first needed, so that a subclass need not call __init__; under a name of
+        # its own, so that no subclass comes in its way.
+        if self.__batches is None:
+            self.__batches = _Batches(self)
+        return await self.__batches.ask(request)
+
+    def close(self) -> None:
+        """End the thread; a batch under way is finished first."""
+        if self.__batches is not None:
+            self.__batches.close()
+            self.__batches = None
+
+    __batches: _Batches | None = None
+
+
+class _Call:
+    """One waiting call of LocalModel.ask."""
+
+    __slots__ = ("asked", "future", "loop", "request")
+
+    def __init__(self, request: Request, loop: asyncio.AbstractEventLoop) -> None:
+        self.request = request
+        self.loop = loop
+        self.future: asyncio.Future[Response] = loop.create_future()
+        self.asked = clock()
+
+
+class _Batches:
+    """The thread that answers for a local model: waves of waiting calls, cut into batches."""
+
+    def __init__(self, model: LocalModel) -> None:
+        self.model = model
+        self.boxes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, list[_Call]]
+        self.boxes = weakref.WeakKeyDictionary()
+        self.inbox: SimpleQueue[list[_Call] | None] = SimpleQueue()
+        self.most: int | None = None
+        # A daemon: an interrupted program does not wait for a long batch to end.
+        threading.Thread(target=self._work, name=f"{model.name}.batch", daemon=True).start()
+
+    async def ask(self, request: Request) -> Response:
         loop = asyncio.get_running_loop()
         call = _Call(request, loop)
-        box = self._boxes.setdefault(loop, [])
+        box = self.boxes.setdefault(loop, [])
         box.append(call)
         if len(box) == 1:
             # Posted once the loop has run all that is ready, so that calls made together stay together.
@@ -141,58 +162,42 @@ class LocalModel(Model):
         return await call.future
 
     def close(self) -> None:
-        """End the thread; a batch under way is finished first."""
-        if "_inbox" in self.__dict__:
-            self.__dict__.pop("_inbox").put(None)
-
-    def _prepare(self) -> None:
-        # Not only in __init__: a subclass need not call it.
-        if "_inbox" in self.__dict__:
-            return
-        self._boxes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, list[_Call]]
-        self._boxes = weakref.WeakKeyDictionary()
-        self._inbox: SimpleQueue[list[_Call] | None] = SimpleQueue()
-        self._most: int | None = None
-        # A daemon: an interrupted program does not wait for a long batch to end.
-        threading.Thread(
-            target=self._work, args=(self._inbox,), name=f"{self.name}.batch", daemon=True
-        ).start()
+        self.inbox.put(None)
 
     def _post(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._inbox.put(self._boxes.pop(loop))
+        self.inbox.put(self.boxes.pop(loop))
 
-    def _work(self, inbox: SimpleQueue[list[_Call] | None]) -> None:
-        while (wave := inbox.get()) is not None:
-            last = False
+    def _work(self) -> None:
+        last = False
+        while not last and (wave := self.inbox.get()) is not None:
             try:
-                while (more := inbox.get_nowait()) is not None:
+                while (more := self.inbox.get_nowait()) is not None:
                     wave.extend(more)
                 last = True
             except Empty:
                 pass
-            for batch in self._batches(wave):
+            for batch in self._cut(wave):
                 # Calls given up in the meantime (an interrupted run) are not worth a batch.
                 calls = [call for call in batch if not call.future.done()]
                 if calls:
                     begun = clock()
                     _deliver(calls, self._answer([call.request for call in calls]), begun)
-            if last:
-                return
 
-    def _batches(self, wave: list[_Call]) -> Iterator[list[_Call]]:
+    def _cut(self, wave: list[_Call]) -> Iterator[list[_Call]]:
         """Cut waiting calls into batches of like length, the longest first."""
+        model = self.model
         sized: list[tuple[int, _Call]] = []
         for call in wave:
             try:
-                sized.append((self.length(call.request), call))
-            except Exception as error:  # noqa: BLE001 - the model boundary: a failure is an answer
+                sized.append((model.length(call.request), call))
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - the model boundary
                 _deliver([call], [Response(error=describe(error))], clock())
         sized.sort(key=lambda pair: pair[0], reverse=True)
         batch: list[_Call] = []
         longest = 0
         for length, call in sized:
-            size = min(self.batch_size, self._most or self.batch_size)
-            over = self.batch_tokens is not None and longest * (len(batch) + 1) > self.batch_tokens
+            size = min(model.batch_size, self.most or model.batch_size)
+            over = model.batch_tokens is not None and longest * (len(batch) + 1) > model.batch_tokens
             if batch and (len(batch) >= size or over):
                 yield batch
                 batch = []
@@ -203,13 +208,15 @@ class LocalModel(Model):
 
     def _answer(self, requests: list[Request]) -> list[Response]:
         """Answer a batch; where it fails, its halves, so that one bad request costs only itself."""
-        failure: str
+        name = self.model.name
         try:
-            responses = list(self.batch(requests))
-            if len(responses) == len(requests):
-                return responses
-            given = f"{len(responses)} answers to {len(requests)} requests"
-            return [Response(error=f"{self.name} gave {given}")] * len(requests)
+            responses = list(self.model.batch(requests))
+            if len(responses) != len(requests):
+                given = f"{len(responses)} answers to {len(requests)} requests"
+                return [Response(error=f"{name} gave {given}")] * len(requests)
+            return [
+                response if isinstance(response, Response) else _odd(name, response) for response in responses
+            ]
         # A model that calls exit() would end this thread, and all would wait for ever.
         except (Exception, SystemExit) as error:  # noqa: BLE001 - the model boundary: a failure is an answer
             failure = describe(error)
@@ -219,9 +226,13 @@ class LocalModel(Model):
             return [Response(error=failure)]
         half = len(requests) // 2
         if short_of_memory:
-            self._most = half
-            self.free()
+            self.most = half
+            self.model.free()
         return self._answer(requests[:half]) + self._answer(requests[half:])
+
+
+def _odd(name: str, response: object) -> Response:
+    return Response(error=f"{name} gave a {type(response).__name__}, not a Response")
 
 
 def _deliver(calls: list[_Call], responses: list[Response], begun: float) -> None:
