@@ -5,18 +5,92 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from steelyard.errors import SteelyardError, UsageError, describe
 from steelyard.models.base import LocalModel
-from steelyard.models.chat import ChatTemplate
 from steelyard.models.parameters import Sampling, read_params
-from steelyard.types import Prompt, Request, Response
+from steelyard.types import Message, Prompt, Request, Response
 
 # Requests whose tokens are kept between being measured and being answered.
 _MOST_KEPT = 8192
+# A text is cut here to find out what it begins with; what stands this near behind is part of the cut.
+_CUT, _NEAR = "\n\n", 2
+# Less than so many letters are not worth it.
+_SHORTEST_BEGINNING = 200
 # How requests are batched does not shape their answers.
 _BATCHING = {"batch_size", "batch_tokens"}
+
+
+class Encoded(Protocol):
+    """A request in tokens; `size` is what batches are cut by."""
+
+    @property
+    def size(self) -> int:
+        """How many tokens it takes."""
+
+
+class Template(Protocol):
+    """What makes one text of the turns of a chat."""
+
+    def render(self, messages: Sequence[Message]) -> str:
+        """The turns as one text, at the end of which the model answers."""
+
+
+E = TypeVar("E", bound=Encoded)
+
+
+class EncodingModel(LocalModel, Generic[E]):
+    """A model whose requests become tokens once, are measured and then answered; one fails alone."""
+
+    def __init__(self) -> None:
+        self._kept: dict[int, tuple[Request, E | str]] = {}
+        super().__init__()
+
+    @abstractmethod
+    def encode(self, request: Request) -> E:
+        """The request in tokens; raises what is wrong with it."""
+
+    @abstractmethod
+    def answer(self, encoded: Sequence[E]) -> list[Response]:
+        """Answer requests that nothing is wrong with, in their order."""
+
+    def identity(self) -> Mapping[str, Any]:
+        """All that shapes the answers: batching does not."""
+        base = super().identity()
+        options = {name: value for name, value in base["options"].items() if name not in _BATCHING}
+        return {**base, "options": options, "chat": self.chat}
+
+    def size(self, encoded: E) -> int:
+        """What batches are cut by: how many tokens a request takes."""
+        return encoded.size
+
+    def length(self, request: Request) -> int:
+        """How many tokens the request takes."""
+        encoded = self._read(request)
+        while len(self._kept) >= _MOST_KEPT:
+            self._kept.pop(next(iter(self._kept)), None)
+        self._kept[id(request)] = (request, encoded)
+        return 0 if isinstance(encoded, str) else self.size(encoded)
+
+    def batch(self, requests: Sequence[Request]) -> list[Response]:
+        """Answer requests together; one that cannot be answered says why."""
+        encoded = []
+        for request in requests:
+            kept = self._kept.pop(id(request), None)
+            encoded.append(self._read(request) if kept is None else kept[1])
+        good = [one for one in encoded if not isinstance(one, str)]
+        answers = iter(self.answer(good) if good else [])
+        return [Response(error=one) if isinstance(one, str) else next(answers) for one in encoded]
+
+    def _read(self, request: Request) -> E | str:
+        """The request in tokens, or what is wrong with it."""
+        try:
+            return self.encode(request)
+        except SteelyardError as error:
+            return str(error)
+        except Exception as error:  # noqa: BLE001 - a foreign template; the request fails, not the run
+            return describe(error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,25 +107,29 @@ class Asked:
         return len(self.prompt) + sum(len(choice) - 1 for choice in self.choices)
 
 
-class TokenModel(LocalModel):
+class TokenModel(EncodingModel[Asked]):
     """A text model that is fed tokens. Its engines write `tokens`, `text`, `proceed` and `score`."""
+
+    others: frozenset[str] = frozenset()
+    """Names of parameters that it knows besides ours."""
 
     def __init__(
         self,
         *,
-        template: ChatTemplate | None,
+        template: Template | None,
         begin: int | None,
-        positions: int,
+        positions: int | None,
         chat: bool | None,
         params: Mapping[str, Any],
     ) -> None:
         self.params = dict(params)
-        read_params(self.params)
+        read_params(self.params, others=self.others)
         self.positions = positions
         self.chat = template is not None if chat is None else chat
         self._template = template
         self._begin = begin
-        self._kept: dict[int, tuple[Request, Asked | str]] = {}
+        self._last: tuple[str, str, bool] | None = None
+        self._begun: list[int] | None = None
         super().__init__()
 
     @abstractmethod
@@ -71,57 +149,51 @@ class TokenModel(LocalModel):
         """Score the choices behind prompts."""
 
     def identity(self) -> Mapping[str, Any]:
-        """All that shapes the answers: batching does not."""
-        base = super().identity()
-        options = {name: value for name, value in base["options"].items() if name not in _BATCHING}
-        return {**base, "options": options, "chat": self.chat, "params": self.params}
+        """As every model's, with the default parameters of its answers."""
+        return {**super().identity(), "params": self.params}
 
-    def length(self, request: Request) -> int:
-        """How many tokens the request has."""
-        asked = self._read(request)
-        while len(self._kept) >= _MOST_KEPT:
-            self._kept.pop(next(iter(self._kept)), None)
-        self._kept[id(request)] = (request, asked)
-        return 0 if isinstance(asked, str) else asked.size
+    def answer(self, encoded: Sequence[Asked]) -> list[Response]:
+        """Continue what is open, score what has choices."""
+        scored = [one for one in encoded if one.sampling is None]
+        continued = [one for one in encoded if one.sampling is not None]
+        scores = iter(self.score(scored) if scored else [])
+        answers = iter(self.proceed(continued) if continued else [])
+        return [next(scores if one.sampling is None else answers) for one in encoded]
 
-    def batch(self, requests: Sequence[Request]) -> list[Response]:
-        """Answer requests together; one that cannot be answered says why."""
-        responses: dict[int, Response] = {}
-        open_: dict[int, Asked] = {}
-        scored: dict[int, Asked] = {}
-        for place, request in enumerate(requests):
-            kept = self._kept.pop(id(request), None)
-            asked = self._read(request) if kept is None else kept[1]
-            if isinstance(asked, str):
-                responses[place] = Response(error=asked)
-            else:
-                (scored if asked.sampling is None else open_)[place] = asked
-        if scored:
-            responses |= zip(scored, self.score(list(scored.values())))
-        if open_:
-            responses |= zip(open_, self.proceed(list(open_.values())))
-        return [responses[place] for place in range(len(requests))]
+    def tokens_behind(self, text: str, *, special: bool) -> list[int]:
+        """A text in tokens, those that it shares with the one before (worked examples) not made again."""
+        cut = text.rfind(_CUT)
+        if cut < _SHORTEST_BEGINNING:
+            return self.tokens(text, special=special)
+        begin, rest = text[:cut], text[cut:]
+        key = (begin, rest[: len(_CUT) + _NEAR], special)
+        if key != self._last:
+            self._last, self._begun = key, None
+            return self.tokens(text, special=special)
+        if self._begun is None:
+            whole = self.tokens(text, special=special)
+            begun = self.tokens(begin, special=special)
+            # Only where the tokenizer itself sees two parts; an empty list says that it does not.
+            self._begun = begun if begun + self.tokens(rest, special=False) == whole else []
+            return whole
+        if not self._begun:
+            return self.tokens(text, special=special)
+        return self._begun + self.tokens(rest, special=False)
 
     def limit(self, asked: Asked, sampling: Sampling) -> int:
         """How long the answer may become."""
+        if self.positions is None:
+            return sampling.max_tokens
         return min(sampling.max_tokens, self.positions - len(asked.prompt))
 
-    def _read(self, request: Request) -> Asked | str:
-        """The request in tokens, or what is wrong with it."""
-        try:
-            return self._encode(request)
-        except SteelyardError as error:
-            return str(error)
-        except Exception as error:  # noqa: BLE001 - a foreign template; the request fails, not the run
-            return describe(error)
-
-    def _encode(self, request: Request) -> Asked:
-        text, special = self._render(request.prompt)
+    def encode(self, request: Request) -> Asked:
+        """The request in tokens; raises what is wrong with it."""
+        text, special = self.render(request.prompt)
         if request.choices is not None:
             return self._encode_choices(text, request.choices, special=special)
-        sampling = read_params({**self.params, **request.params})
-        prompt = self.tokens(text, special=special) or self._start()
-        self._check(len(prompt) + 1)
+        sampling = read_params({**self.params, **request.params}, others=self.others)
+        prompt = self.tokens_behind(text, special=special) or self._start()
+        self.check(len(prompt) + 1)
         return Asked(prompt, sampling=sampling)
 
     def _encode_choices(self, text: str, choices: Sequence[str], *, special: bool) -> Asked:
@@ -130,17 +202,17 @@ class TokenModel(LocalModel):
         # Tokens mostly begin with a space, not end with one: it goes with what follows.
         context = text.rstrip()
         space = text[len(context) :]
-        prompt = self.tokens(context, special=special) if context else []
+        prompt = self.tokens_behind(context, special=special) if context else []
         continuations = []
         for choice in choices:
-            whole = self.tokens(context + space + choice, special=special and bool(context))
+            whole = self.tokens_behind(context + space + choice, special=special and bool(context))
             # Whatever of the choice melts into the prompt's last token, its own tokens are never none.
             continuations.append(whole[len(prompt) :] or self.tokens(choice, special=False))
         prompt = prompt or self._start()
-        self._check(len(prompt) + max(map(len, continuations)) - 1)
+        self.check(len(prompt) + max(map(len, continuations)) - 1)
         return Asked(prompt, choices=continuations)
 
-    def _render(self, prompt: Prompt) -> tuple[str, bool]:
+    def render(self, prompt: Prompt) -> tuple[str, bool]:
         """The prompt as one text, and whether the tokenizer's special tokens are still to be added."""
         if isinstance(prompt, str):
             return prompt, True
@@ -150,8 +222,9 @@ class TokenModel(LocalModel):
             raise UsageError(f"{self.name} has no chat template", hint="give a text, or chat=false")
         return self._template.render(prompt), False
 
-    def _check(self, length: int) -> None:
-        if length > self.positions:
+    def check(self, length: int) -> None:
+        """Raise unless the model has so many positions."""
+        if self.positions is not None and length > self.positions:
             raise UsageError(f"the prompt needs {length} tokens, {self.name} has {self.positions} positions")
 
     def _start(self) -> list[int]:
