@@ -41,7 +41,8 @@ print(simple_evaluate(model=Instant(), tasks=[config], log_samples=True, bootstr
 
 def main() -> None:
     """Measure both and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--sizes", type=int, nargs="+", default=[2_000, 20_000])
     parser.add_argument("--peer-python", type=Path)
     parser.add_argument("--large", action="store_true")
@@ -51,20 +52,22 @@ def main() -> None:
         folder = Path(name)
         (folder / "model.py").write_text(MODEL)
         (folder / "peer.py").write_text(PEER)
-        print(f"{'tool':<12}{'samples':>10}{'CPU s':>9}{'µs/sample':>11}{'µs/extra':>10}{'RSS MB':>8}{'wall s':>8}")
+        titles = f"{'tool':<12}{'samples':>10}{'CPU s':>9}{'µs/sample':>11}{'µs/extra':>10}"
+        print(f"{titles}{'RSS MB':>8}{'wall s':>8}")
         rows: dict[str, list[tuple[int, Measured]]] = {}
         for size in sizes:
             data = folder / f"{size}.jsonl"
             with data.open("w") as file:
                 for n in range(size):
-                    row = {"input": f"Repeat the number at the end of this line: {n:06}", "target": f"{n:06}"}
-                    file.write(json.dumps(row) + "\n")
+                    asked = f"Repeat the number at the end of this line: {n:06}"
+                    file.write(json.dumps({"input": asked, "target": f"{n:06}"}) + "\n")
             runs = folder / f"runs-{size}"
             ours = [sys.executable, "-m", "steelyard", "eval", "--model", "./model.py:reply"]
             ours += ["--data", data.name, "--metric", "exact", "--quiet", "--out"]
             times = 3 if size <= 20_000 else 1
             measured = [measure([*ours, f"{runs}-{n}"], folder=folder) for n in range(times)]
-            rows.setdefault("steelyard", []).append((size, sorted(measured, key=lambda m: m.cpu)[times // 2]))
+            middle = sorted(measured, key=lambda m: m.cpu)[times // 2]
+            rows.setdefault("steelyard", []).append((size, middle))
             stored = sum(1 for _ in (Path(f"{runs}-0") / "records.jsonl").open("rb"))
             if stored != size:
                 sys.exit(f"{stored} of {size} records were stored")
@@ -74,7 +77,9 @@ def main() -> None:
         for tool, figures in rows.items():
             before = None
             for size, cost in figures:
-                extra = "" if before is None else f"{(cost.cpu - before[1].cpu) / (size - before[0]) * 1e6:.0f}"
+                extra = (
+                    "" if before is None else f"{(cost.cpu - before[1].cpu) / (size - before[0]) * 1e6:.0f}"
+                )
                 print(
                     f"{tool:<12}{size:>10,}{cost.cpu:>9.2f}{cost.cpu / size * 1e6:>11.0f}{extra:>10}"
                     f"{cost.rss_mb:>8.0f}{cost.wall:>8.1f}"
@@ -83,7 +88,9 @@ def main() -> None:
         help_cost = measure_median([sys.executable, "-m", "steelyard", "--help"], times=5)
         import_cost = measure_median([sys.executable, "-c", "import steelyard"], times=5)
         bare = measure_median([sys.executable, "-c", "pass"], times=5)
-        print(f"--help {help_cost.cpu * 1000:.0f} ms of CPU, import {import_cost.cpu * 1000:.0f} ms, ", end="")
+        print(
+            f"--help {help_cost.cpu * 1000:.0f} ms of CPU, import {import_cost.cpu * 1000:.0f} ms, ", end=""
+        )
         print(f"Python itself {bare.cpu * 1000:.0f} ms")
 
 

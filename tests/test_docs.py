@@ -36,6 +36,6 @@ def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path) -> None:
             continue
         if "make " in code or "pip install" in code:
             continue  # what sets the project up is run by whoever runs this
-        command = ["bash", "-euo", "pipefail", "-c", code] if language == "bash" else [sys.executable, "-c", code]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        shell = ["bash", "-euo", "pipefail", "-c"] if language == "bash" else [sys.executable, "-c"]
+        done = subprocess.run([*shell, code], cwd=tmp_path, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, f"{page.name}:\n{code}\n{done.stdout}\n{done.stderr}"

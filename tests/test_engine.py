@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
+from itertools import pairwise
 
 import pytest
 
@@ -164,7 +165,7 @@ def test_open_loop_keeps_to_the_schedule_however_slow_the_model() -> None:
         return answers
 
     dues = sorted(r.timing.due for r in asyncio.run(main()) if r.timing)
-    gaps = [b - a for a, b in zip(dues, dues[1:])]
+    gaps = [b - a for a, b in pairwise(dues)]
     assert all(abs(gap - 0.005) < 1e-6 for gap in gaps)
 
 

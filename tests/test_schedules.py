@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import islice, pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -34,7 +34,7 @@ def test_every_schedule_starts_at_zero_and_never_goes_back(rate: float, seed: in
     for schedule in schedules:
         dues = take(schedule, 50)
         assert dues[0] == 0
-        assert all(a <= b for a, b in zip(dues, dues[1:]))
+        assert all(a <= b for a, b in pairwise(dues))
 
 
 @pytest.mark.parametrize("make", [constant, lambda r: poisson(r, seed=3), lambda r: gamma(r, burstiness=0.5)])
@@ -46,7 +46,7 @@ def test_the_mean_rate_is_the_rate(make: Callable[[float], Iterator[float]]) -> 
 def test_burstiness_shapes_the_spread_of_the_gaps() -> None:
     def spread(shape: float) -> float:
         dues = take(gamma(1.0, burstiness=shape, seed=1), 20_000)
-        gaps = [b - a for a, b in zip(dues, dues[1:])]
+        gaps = [b - a for a, b in pairwise(dues)]
         mean = sum(gaps) / len(gaps)
         return float(sum((gap - mean) ** 2 for gap in gaps) / len(gaps) / mean**2)
 
@@ -63,7 +63,7 @@ def test_the_same_seed_gives_the_same_times() -> None:
 def test_a_ramp_reaches_its_end_and_stays() -> None:
     dues = take(ramp(10, 100, seconds=5), 2000)
     late = [due for due in dues if due > 6]
-    gaps = [b - a for a, b in zip(late, late[1:])]
+    gaps = [b - a for a, b in pairwise(late)]
     assert all(gap == pytest.approx(0.01) for gap in gaps)
     before = sum(due < 5 for due in dues)
     assert before == pytest.approx(275, rel=0.05)
