@@ -17,13 +17,17 @@ $(VENV)/dev: $(VENV)/base pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
+$(VENV)/real: $(VENV)/dev
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[gguf]'
+	touch $@
+
 demo: $(VENV)/base
 	$(BIN)/steelyard eval --model embedded --task arithmetic --html runs/demo.html
 
 test: $(VENV)/dev
 	$(BIN)/python -m pytest -n 2
 
-test-real: $(VENV)/dev
+test-real: $(VENV)/real
 	$(BIN)/python -m pytest -m real
 
 check: $(VENV)/dev
@@ -32,7 +36,6 @@ check: $(VENV)/dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n 2
-	$(BIN)/python -m pytest docs_test
 
 format: $(VENV)/dev
 	$(BIN)/ruff format .
@@ -43,8 +46,11 @@ docs: $(VENV)/dev
 
 bench: $(VENV)/dev
 	$(BIN)/python benchmarks/evaluation.py
+	$(BIN)/python benchmarks/embedded.py
+	$(BIN)/python benchmarks/local_models.py
+	$(BIN)/python benchmarks/uncertainty.py
 
-stress: $(VENV)/dev
+stress: $(VENV)/base
 	$(BIN)/python benchmarks/kills.py
 
 clean:
