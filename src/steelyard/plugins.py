@@ -39,7 +39,12 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
             "a small model that comes along, or any small Llama folder: path=…",
         ),
         "gguf": Builtin("steelyard.models.gguf:Gguf", "a GGUF file through llama.cpp: path=…"),
+        "hf": Builtin("steelyard.models.huggingface:load_huggingface", "short for huggingface"),
         "http": Builtin("steelyard.models.http:HttpModel", "a service behind HTTP: url=…, wire=plain"),
+        "huggingface": Builtin(
+            "steelyard.models.huggingface:load_huggingface",
+            "a text model of transformers, from a folder or the hub: path=…",
+        ),
     },
     "data": {
         "demo/arithmetic": Builtin("steelyard.data.demo:ARITHMETIC", "word problems with worked answers"),

@@ -1,0 +1,267 @@
+"""Checkpoints in folders or on the hub: config, tokenizer, weights, adapters; what is wrong is named."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from huggingface_hub import try_to_load_from_cache
+from safetensors import SafetensorError, safe_open
+from transformers.models.auto import modeling_auto as auto
+from transformers.quantizers.auto import AutoQuantizationConfig
+
+from steelyard.errors import ModelError, UnknownName, UsageError, describe, need
+from steelyard.models.folders import fingerprint
+
+# What loads the networks of a task, and the architectures that were made for it.
+TASKS: dict[str, tuple[str, Mapping[str, Any]]] = {
+    "causal": ("AutoModelForCausalLM", auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES),
+    "seq2seq": ("AutoModelForSeq2SeqLM", auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES),
+    "classify": ("AutoModelForSequenceClassification", auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES),
+    "mask": ("AutoModelForMaskedLM", auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES),
+    "embed": ("AutoModel", auto.MODEL_MAPPING_NAMES),
+}
+_ADAPTER = "adapter_config.json"
+_HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?")
+_TOKENIZERS = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "vocab.json",
+    "vocab.txt",
+    "spiece.model",
+)
+# Parts of a network that a task never asks; any other that the weights lack would be noise.
+_UNUSED = {"embed": ("pooler.",)}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a checkpoint is: a folder, or a name on the hub."""
+
+    path: str
+    revision: str | None = None
+    cache_dir: str | None = None
+    trust_remote_code: bool = False
+
+    def __post_init__(self) -> None:
+        if self.folder is None and not _HUB_NAME.fullmatch(self.path):
+            raise ModelError(f"there is no folder {self.path}")
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder, unless it is a name on the hub."""
+        path = Path(self.path).expanduser()
+        return path if path.is_dir() else None
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.folder.resolve().name if self.folder else self.path.rsplit("/", 1)[-1]
+
+    @property
+    def where(self) -> dict[str, Any]:
+        """Where transformers is to look, as its arguments."""
+        return {
+            "pretrained_model_name_or_path": str(self.folder or self.path),
+            "revision": self.revision or "main",
+            "cache_dir": self.cache_dir,
+            "trust_remote_code": self.trust_remote_code,
+        }
+
+    def fingerprint(self) -> str | None:
+        """What tells these weights from any others: of a folder its contents, of the hub the commit."""
+        if self.folder:
+            return fingerprint(self.folder)
+        for name in ("config.json", _ADAPTER):
+            file = try_to_load_from_cache(
+                self.path, name, cache_dir=self.cache_dir, revision=self.revision or "main"
+            )
+            if isinstance(file, str):
+                return Path(file).parent.name
+        return None
+
+
+def beside(source: Source, path: str) -> Source:
+    """Another checkpoint, looked for in the same places."""
+    return replace(source, path=path, revision=None)
+
+
+def find_adapter(source: Source) -> str | None:
+    """The base that a checkpoint is an adapter of, if it is one."""
+    with _explained(source, _ADAPTER):
+        found = transformers.utils.find_adapter_config_file(
+            str(source.folder or source.path), cache_dir=source.cache_dir, revision=source.revision
+        )
+    if found is None:
+        return None
+    base = json.loads(Path(found).read_text()).get("base_model_name_or_path")
+    if not base:
+        raise ModelError(f"{found} does not say which model the adapter stands on")
+    return str(base)
+
+
+def read_config(source: Source) -> Any:
+    """What kind of network it is."""
+    if source.folder and not (source.folder / "config.json").is_file():
+        raise ModelError(f"{source.path} has no config.json", hint="a folder as save_pretrained writes it?")
+    with _explained(source, "config.json"):
+        return transformers.AutoConfig.from_pretrained(**source.where)
+
+
+def find_task(source: Source, config: Any, *, wanted: str | None) -> str:
+    """The task that is wanted, else the one that the network was made for."""
+    if wanted is not None:
+        if wanted not in TASKS:
+            raise UnknownName("task of Hugging Face models", wanted, TASKS)
+        return wanted
+    names = config.architectures or []
+    senses = [part for part in ("vision_config", "audio_config") if getattr(config, part, None) is not None]
+    foreign = getattr(config, "auto_map", None) or {}
+    for task, (loader, known) in TASKS.items():
+        classes = {
+            name for entry in known.values() for name in ([entry] if isinstance(entry, str) else entry)
+        }
+        if not senses and (loader in foreign or classes.intersection(names)):
+            return task
+    raise ModelError(
+        f"{source.path} is not a text model: its architecture is {', '.join(names) or 'not said'}",
+        hint=f"task={'|'.join(TASKS)} if it is one after all",
+    )
+
+
+def read_tokenizer(source: Source, options: Mapping[str, Any]) -> Any:
+    """The tokenizer beside the weights."""
+    folder = source.folder
+    if folder and not any((folder / name).is_file() for name in _TOKENIZERS):
+        raise ModelError(f"{source.path} has no tokenizer", hint="tokenizer.json belongs beside config.json")
+    with _explained(source, "tokenizer"):
+        return transformers.AutoTokenizer.from_pretrained(**source.where, **options)
+
+
+def has_tokenizer(source: Source) -> bool:
+    """Whether an adapter's folder brings a tokenizer of its own."""
+    return source.folder is not None and any((source.folder / name).is_file() for name in _TOKENIZERS)
+
+
+def read_network(source: Source, config: Any, *, task: str, options: Mapping[str, Any]) -> Any:
+    """The network with its weights, none of them missing."""
+    loader = getattr(transformers, TASKS[task][0])
+    with _explained(source, "weights"):
+        network, found = loader.from_pretrained(
+            **source.where, config=config, output_loading_info=True, **options
+        )
+    unused = _UNUSED.get(task, ())
+    missing = sorted(key for key in found["missing_keys"] if not key.startswith(unused))
+    if missing:
+        names = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
+        raise ModelError(
+            f"the weights of {source.path} lack {names}: for {task} it would answer at random",
+            hint="another task=, or a checkpoint that was trained for this one",
+        )
+    return network
+
+
+def add_adapter(network: Any, adapter: Source, *, merge: bool) -> Any:
+    """A LoRA adapter on top of its base, merged into the weights where they are plain numbers."""
+    need("peft", extra="hf")
+    from peft import PeftModel
+
+    with _explained(adapter, "adapter"):
+        adapted = PeftModel.from_pretrained(
+            network,
+            str(adapter.folder or adapter.path),
+            revision=adapter.revision,
+            cache_dir=adapter.cache_dir,
+        )
+        if adapted.active_peft_config.is_prompt_learning:
+            raise ModelError(f"{adapter.path} is not a LoRA adapter", hint="prompt tuning is not supported")
+        # Unmerged, the base holds the adapter's layers inside its own.
+        return adapted.merge_and_unload() if merge else adapted.get_base_model()
+
+
+def pick_device(wanted: str | None) -> Any:
+    """The device asked for, if there is one; else the best there is."""
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if wanted is None:
+        return torch.device("cuda" if cuda else "mps" if mps else "cpu")
+    try:
+        device = torch.device(wanted)
+    except RuntimeError as error:
+        raise UsageError(
+            f"there is no kind of device {wanted!r}", hint="device=cpu, cuda, cuda:1, mps"
+        ) from error
+    if device.type == "cuda" and (not cuda or (device.index or 0) >= torch.cuda.device_count()):
+        raise ModelError(f"there is no device {wanted} here", hint="device=cpu")
+    if device.type == "mps" and not mps:
+        raise ModelError(f"there is no device {wanted} here", hint="device=cpu")
+    return device
+
+
+def read_dtype(name: str) -> Any:
+    """A precision by its name; auto is the one the weights were saved in."""
+    dtype = "auto" if name == "auto" else getattr(torch, name, None)
+    if dtype != "auto" and not isinstance(dtype, torch.dtype):
+        raise UsageError(f"there is no dtype {name!r}", hint="dtype=auto, float32, float16, bfloat16")
+    return dtype
+
+
+def read_quantization(options: Mapping[str, Any] | None) -> Any:
+    """Options of quantisation as transformers' config for their method."""
+    if not options:
+        return None
+    try:
+        return AutoQuantizationConfig.from_dict(dict(options))
+    except (ImportError, TypeError, ValueError) as error:
+        raise ModelError(f"quantization={dict(options)} will not do: {error}") from error
+
+
+def read_versions(*, adapter: bool) -> dict[str, str]:
+    """The libraries whose version may change an answer."""
+    libraries = ["torch", "transformers", "tokenizers", *(["peft"] if adapter else [])]
+    return {library: metadata.version(library) for library in libraries}
+
+
+@contextmanager
+def _explained(source: Source, part: str) -> Iterator[None]:
+    """Say which part of which checkpoint could not be read, and how to mend it."""
+    try:
+        yield
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(_what_failed(source, part, error), hint=_mend(source, error)) from error
+
+
+def _what_failed(source: Source, part: str, error: Exception) -> str:
+    if source.folder is None:
+        place = source.cache_dir or transformers.utils.hub.constants.HF_HUB_CACHE
+        return f"{part} of {source.path} is neither on the hub nor in {place}: {describe(error)}"
+    broken = [file.name for file in sorted(source.folder.glob("*.safetensors")) if not _opens(file)]
+    if broken and isinstance(error, (SafetensorError, OSError, RuntimeError, ValueError)):
+        return f"{source.folder / broken[0]} is broken: {describe(error)}"
+    return f"{part} of {source.path} cannot be read: {describe(error)}"
+
+
+def _mend(source: Source, error: Exception) -> str:
+    if "trust_remote_code" in str(error):
+        return "trust_remote_code=true runs code that comes with the model"
+    if source.folder is None:
+        return "is the name right, and is there a network? cache_dir= names the folder of an earlier download"
+    return ""
+
+
+def _opens(file: Path) -> bool:
+    try:
+        with safe_open(file, framework="pt"):
+            return True
+    except SafetensorError:
+        return False

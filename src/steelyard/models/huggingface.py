@@ -1,0 +1,140 @@
+"""Hugging Face models, from a folder or the hub: which kind it is, its weights, an adapter on top.
+
+load_huggingface("Qwen/Qwen2.5-0.5B-Instruct", cache_dir="weights")
+load_huggingface("./my-bert", task="classify", label_map={"LABEL_1": "spam"})
+load_huggingface("./my-lora")                        # its base first, then the adapter
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from steelyard.errors import UsageError, need
+from steelyard.models.base import LocalModel
+from steelyard.models.credentials import is_secret
+
+if TYPE_CHECKING:
+    from steelyard.models.checkpoints import Source
+    from steelyard.models.pretrained import Loaded
+
+
+def load_huggingface(
+    path: str | Path,
+    *,
+    task: str | None = None,
+    dtype: str = "auto",
+    device: str | None = None,
+    device_map: Any = None,
+    adapter: str | None = None,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    cache_dir: str | None = None,
+    quantization: Mapping[str, Any] | None = None,
+    model_kwargs: Mapping[str, Any] | None = None,
+    tokenizer_kwargs: Mapping[str, Any] | None = None,
+    chat: bool | None = None,
+    batch_size: int | None = None,
+    batch_tokens: int | None = None,
+    max_tokens: int = 256,
+    params: Mapping[str, Any] | None = None,
+    label_map: Mapping[Any, str] | None = None,
+    attn: str | None = None,
+) -> LocalModel:
+    """Load a text model for causal, seq2seq, classify, mask or embed; by default what it was made for."""
+    need("torch", extra="hf")
+    need("transformers", extra="hf")
+    from steelyard.models import checkpoints, pretrained
+
+    given = checkpoints.Source(
+        str(path), revision=revision, cache_dir=cache_dir, trust_remote_code=trust_remote_code
+    )
+    base, on_top = _base_and_adapter(given, adapter)
+    config = checkpoints.read_config(base)
+    task = checkpoints.find_task(base, config, wanted=task)
+    words = on_top if on_top is not None and checkpoints.has_tokenizer(on_top) else base
+    tokenizer = checkpoints.read_tokenizer(words, tokenizer_kwargs or {})
+    place = None if device_map is not None else checkpoints.pick_device(device)
+    network = checkpoints.read_network(
+        base,
+        config,
+        task=task,
+        options={
+            "dtype": checkpoints.read_dtype(dtype),
+            "attn_implementation": attn,
+            "device_map": device_map,
+            "quantization_config": checkpoints.read_quantization(quantization),
+            **(model_kwargs or {}),
+        },
+    )
+    if on_top is not None:
+        network = checkpoints.add_adapter(network, on_top, merge=not quantization)
+    # Placed by device_map or a quantised loader, a network is where it belongs.
+    if place is not None and not quantization:
+        network = network.to(place)
+    identity = {
+        **_identify(network, base, on_top, task=task),
+        "quantization": dict(quantization) if quantization else None,
+        "model_kwargs": _shown(model_kwargs),
+        "tokenizer_kwargs": _shown(tokenizer_kwargs),
+    }
+    loaded = pretrained.Loaded(given.name, network.eval(), tokenizer, identity=identity)
+    options = {"chat": chat, "batch_size": batch_size, "batch_tokens": batch_tokens}
+    answers = {"max_tokens": max_tokens, **(params or {})}
+    return _wrap(task, loaded, params=answers, label_map=label_map, options=options)
+
+
+def _wrap(
+    task: str,
+    loaded: Loaded,
+    *,
+    params: Mapping[str, Any],
+    label_map: Mapping[Any, str] | None,
+    options: Mapping[str, Any],
+) -> LocalModel:
+    """The network as the kind of model that its task makes it."""
+    from steelyard.models.causal import CausalModel
+    from steelyard.models.encoders import Classifier, Embedder, MaskedModel
+    from steelyard.models.seq2seq import Seq2SeqModel
+
+    if label_map and task != "classify":
+        raise UsageError(f"label_map= is for classify, this is {task}")
+    if task == "classify":
+        return Classifier(loaded, label_map=label_map, **options)
+    if task == "mask":
+        return MaskedModel(loaded, **options)
+    if task == "embed":
+        return Embedder(loaded, **options)
+    return (CausalModel if task == "causal" else Seq2SeqModel)(loaded, params=params, **options)
+
+
+def _identify(network: Any, base: Source, on_top: Source | None, *, task: str) -> dict[str, Any]:
+    """What tells the network from any other, whatever it was asked to be."""
+    from steelyard.models.checkpoints import read_versions
+
+    return {
+        "weights": base.fingerprint(),
+        "adapter": on_top.fingerprint() if on_top else None,
+        "task": task,
+        "dtype": str(network.dtype).removeprefix("torch."),
+        "device": network.device.type,
+        "attn": network.config._attn_implementation,
+        "versions": read_versions(adapter=on_top is not None),
+    }
+
+
+def _shown(options: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {name: value for name, value in (options or {}).items() if not is_secret(name)}
+
+
+def _base_and_adapter(given: Source, adapter: str | None) -> tuple[Source, Source | None]:
+    """The checkpoint with the whole weights, and the adapter on top: a path may be either."""
+    from steelyard.models.checkpoints import beside, find_adapter
+
+    on_top = beside(given, adapter) if adapter is not None else None
+    if on_top is None and (given.folder is None or not (given.folder / "config.json").is_file()):
+        base = find_adapter(given)
+        if base is not None:
+            return beside(given, base), given
+    return given, on_top
