@@ -75,7 +75,8 @@ def _number(name: str, value: Any) -> float | int:
         what = "a whole number" if kind is int else "a number"
         limits = f"from {least:g}" + (f" to {most:g}" if most < 2**53 else "")
         raise UsageError(f"{name}={value!r} is not {what} {limits}")
-    return kind(value)
+    number: float | int = kind(value)
+    return number
 
 
 def _stops(value: Any) -> tuple[str, ...]:

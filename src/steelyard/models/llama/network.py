@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -189,10 +190,8 @@ class Rows:
             hidden.append(places - self.positions[:, None, :end] >= window)
             far = places - np.arange(len(self._prefix.ids)) >= window
             prefix = np.where(far, UNSEEN, np.float32(0))
-        unseen = hidden[0] if hidden else None
-        for more in hidden[1:]:
-            unseen = unseen | more
-        return Sight(None if unseen is None else np.where(unseen, UNSEEN, np.float32(0)), prefix)
+        own_sight = np.where(reduce(np.logical_or, hidden), UNSEEN, np.float32(0)) if hidden else None
+        return Sight(own_sight, prefix)
 
     def _pass(self, ids: Ints, *, keep: int) -> Floats:
         begin, self._used = self._used, self._used + ids.shape[1]
