@@ -232,12 +232,14 @@ def test_threads_and_random_numbers_stay_as_they_were(folder_of: Make) -> None:
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
-def test_a_base_with_an_adapter_in_it_is_quantised_unmerged(copy: Path, tmp_path: Path) -> None:
+def test_an_adapter_of_a_quantised_base_stays_beside_it(copy: Path, tmp_path: Path) -> None:
     from steelyard.models.checkpoints import Source, add_adapter
 
     adapter = make_adapter(tmp_path / "adapter", copy)
-    merged = add_adapter(make_reference(copy), Source(str(adapter)), merge=True)
-    layered = add_adapter(make_reference(copy), Source(str(adapter)), merge=False)
+    merged = add_adapter(make_reference(copy), Source(str(adapter)))
+    quantised = make_reference(copy)
+    quantised.is_quantized = True
+    layered = add_adapter(quantised, Source(str(adapter)))
     ids = torch.tensor([[5, 6, 7, 8]])
     with torch.no_grad():
         assert torch.allclose(merged(ids).logits, layered(ids).logits, atol=1e-4)

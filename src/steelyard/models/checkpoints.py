@@ -152,12 +152,17 @@ def has_tokenizer(source: Source) -> bool:
     return source.folder is not None and any((source.folder / name).is_file() for name in _TOKENIZERS)
 
 
-def read_network(source: Source, config: Any, *, task: str, options: Mapping[str, Any]) -> Any:
-    """The network with its weights, none of them missing."""
+def read_network(source: Source, config: Any, *, task: str, place: Any, options: Mapping[str, Any]) -> Any:
+    """The network with its weights, none of them missing, where it is to be (None: where options say)."""
     loader = getattr(transformers, TASKS[task][0])
+    wanted = dict(options)
+    # Numbers that are no plain ones cannot be moved afterwards.
+    quantised = wanted["quantization_config"] is not None or hasattr(config, "quantization_config")
+    if quantised and place is not None:
+        wanted["device_map"] = {"": place}
     with _explained(source, "weights"):
         network, found = loader.from_pretrained(
-            **source.where, config=config, output_loading_info=True, **options
+            **source.where, config=config, output_loading_info=True, **wanted
         )
     unused = _UNUSED.get(task, ())
     missing = sorted(key for key in found["missing_keys"] if not key.startswith(unused))
@@ -167,10 +172,10 @@ def read_network(source: Source, config: Any, *, task: str, options: Mapping[str
             f"the weights of {source.path} lack {names}: for {task} it would answer at random",
             hint="another task=, or a checkpoint that was trained for this one",
         )
-    return network
+    return network if quantised or place is None else network.to(place)
 
 
-def add_adapter(network: Any, adapter: Source, *, merge: bool) -> Any:
+def add_adapter(network: Any, adapter: Source) -> Any:
     """A LoRA adapter on top of its base, merged into the weights where they are plain numbers."""
     need("peft", extra="hf")
     from peft import PeftModel
@@ -184,8 +189,10 @@ def add_adapter(network: Any, adapter: Source, *, merge: bool) -> Any:
         )
         if adapted.active_peft_config.is_prompt_learning:
             raise ModelError(f"{adapter.path} is not a LoRA adapter", hint="prompt tuning is not supported")
-        # Unmerged, the base holds the adapter's layers inside its own.
-        return adapted.merge_and_unload() if merge else adapted.get_base_model()
+        if getattr(network, "is_quantized", False):
+            # The adapter's layers are inside those of the base.
+            return adapted.get_base_model()
+        return adapted.merge_and_unload()
 
 
 def pick_device(wanted: str | None) -> Any:

@@ -55,11 +55,11 @@ def load_huggingface(
     task = checkpoints.find_task(base, config, wanted=task)
     words = on_top if on_top is not None and checkpoints.has_tokenizer(on_top) else base
     tokenizer = checkpoints.read_tokenizer(words, tokenizer_kwargs or {})
-    place = None if device_map is not None else checkpoints.pick_device(device)
     network = checkpoints.read_network(
         base,
         config,
         task=task,
+        place=checkpoints.pick_device(device) if device_map is None else None,
         options={
             "dtype": checkpoints.read_dtype(dtype),
             "attn_implementation": attn,
@@ -69,10 +69,7 @@ def load_huggingface(
         },
     )
     if on_top is not None:
-        network = checkpoints.add_adapter(network, on_top, merge=not quantization)
-    # Placed by device_map or a quantised loader, a network is where it belongs.
-    if place is not None and not quantization:
-        network = network.to(place)
+        network = checkpoints.add_adapter(network, on_top)
     identity = {
         **_identify(network, base, on_top, task=task),
         "quantization": dict(quantization) if quantization else None,
