@@ -28,6 +28,8 @@ _FED_ON_CPU = 1024
 _FED_ELSEWHERE = 32768
 # Hybrids of attention with anything that has no keys and values cannot branch or be cut back.
 _ATTENTION = {"full_attention", "sliding_attention"}
+# Windows that such models count in columns, padding and siblings included, whatever a mask says.
+_COUNTED_WINDOWS = ("window_size", "attention_window_size", "attention_chunk_size")
 
 
 class Room(CacheLayerMixin):  # type: ignore[misc]
@@ -119,12 +121,9 @@ class Network:
         self.dtype = model.dtype
         config = model.config.get_text_config(decoder=True)
         self.vocabulary = int(config.vocab_size)
-        kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-        window = getattr(config, "sliding_window", None)
-        if not hasattr(config, "layer_types"):
-            kinds = {"sliding_attention" if window else "full_attention"}
-        self.kinds = kinds
-        self.window = window if "sliding_attention" in kinds else None
+        self.window = _read_window(config)
+        alike = "sliding_attention" if self.window else "full_attention"
+        self.kinds = set(getattr(config, "layer_types", None) or [alike])
         self._parameters = inspect.signature(model.forward).parameters
         self._prefix = Prefix()
         self.fed = _FED_ON_CPU if self.device.type == "cpu" else _FED_ELSEWHERE
@@ -155,9 +154,10 @@ class Network:
 
     def share(self, sequences: Sequence[Sequence[int]]) -> Prefix:
         """The tokens that all sequences begin with, computed unless the last ones had them too."""
-        shortest = min(map(len, sequences)) - 1
-        common = tuple(common_prefix(sequences)[:shortest])
-        kept = len(common_prefix([self._prefix.ids, common]))
+        # Each still needs a token of its own to be fed.
+        common = tuple(common_prefix(sequences)[: min(map(len, sequences)) - 1])
+        known = self._prefix
+        kept = len(common_prefix([known.ids, common]))
         if len(sequences) == 1:
             # What only one sequence has is not worth a pass of its own.
             common = common[:kept]
@@ -166,10 +166,10 @@ class Network:
         if kept < len(common):
             line = Line()
             line.append(common[kept:], start=kept)
-            rows = self.rows(1, room=len(common) - kept, prefix=self._prefix.cut(kept))
+            rows = self.rows(1, room=len(common) - kept, prefix=known.cut(kept))
             rows.feed([line])
-            self._prefix = Prefix(common, list(rows.layers()))
-        return self._prefix.cut(len(common))
+            self._prefix = known = Prefix(common, list(rows.layers()))
+        return known.cut(len(common))
 
     def forget(self) -> None:
         """Let go of the kept prefix."""
@@ -186,7 +186,10 @@ class Network:
         needed = {"position_ids", "past_key_values", "attention_mask"}
         # Other kernels take no mask of our own.
         kernel = getattr(self.model.config, "_attn_implementation", "eager")
-        return needed <= set(self._parameters) and kernel in {"sdpa", "eager"} and self.kinds <= _ATTENTION
+        if not needed <= set(self._parameters) or kernel not in {"sdpa", "eager"}:
+            return False
+        config = self.model.config.get_text_config(decoder=True)
+        return self.kinds <= _ATTENTION and not any(hasattr(config, name) for name in _COUNTED_WINDOWS)
 
     def _proves(self) -> bool:
         """Whether a few tokens give the same logits behind a prefix, padded and branched, as alone."""
@@ -304,6 +307,14 @@ class Rows:
             for kind in network.kinds
         }
         return dense if len(dense) > 1 else next(iter(dense.values()))
+
+
+def _read_window(config: Any) -> int | None:
+    """How far back sliding attention looks; None where no layer slides."""
+    window = getattr(config, "sliding_window", None)
+    slides = getattr(config, "use_sliding_window", True)
+    kinds = getattr(config, "layer_types", None)
+    return int(window) if window and slides and (not kinds or "sliding_attention" in kinds) else None
 
 
 def join_rows(parts: Sequence[Rows], *, room: int) -> Rows:
