@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
 from steelyard.engine import answer, answer_async, execute, run
 from steelyard.errors import UsageError
 from steelyard.models.base import LocalModel, Model
+from steelyard.models.references import open_model
 from steelyard.schedules import constant, trace
 from steelyard.types import Chunk, Request, Response
 
@@ -223,3 +227,32 @@ def test_run_from_another_thread() -> None:
 
 def test_run_gives_the_result() -> None:
     assert [r.text for r in run(answer_async(Upper(), requests(1)))] == ["QUESTION 0"]
+
+
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [
+        (None, "no likelihoods"),
+        ([-1.0], "1 likelihoods of 2 choices"),
+        ([-1.0, math.nan], "odd scores: NaN"),
+        ([-1.0, None], "odd scores"),
+    ],
+)
+def test_likelihoods_that_cannot_be_compared_are_failures(scores: Any, said: str) -> None:
+    request = Request("1", "x", choices=("a", "b"))
+
+    def likelihoods(request: Request) -> Response:
+        return Response(scores=scores)
+
+    (response,) = answer(open_model(likelihoods), [request])
+    assert said in str(response.error)
+
+
+def test_what_is_impossible_stays_the_least_likely() -> None:
+    request = Request("1", "x", choices=("a", "b"))
+
+    def likelihoods(request: Request) -> Response:
+        return Response(scores=[-math.inf, -1e6])
+
+    (response,) = answer(open_model(likelihoods), [request])
+    assert response.scores == [-sys.float_info.max, -1e6]

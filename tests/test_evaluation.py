@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from steelyard import LocalModel, Request, Response, Run, Sample, Task, evaluate, rescore
-from steelyard.errors import DataError, RunMismatch, UsageError
+from steelyard.errors import DataError, RunMismatch, StoreError, UsageError
 from steelyard.evaluation import Progress
 from steelyard.metrics.extraction import find_number
 from steelyard.metrics.numbers import number
@@ -233,3 +233,57 @@ def test_bad_input_is_named(tmp_path: Path) -> None:
         task(metrics=[])
     with pytest.raises(DataError, match="no field 'question'"):
         evaluate(Shout(), task(template="{question}"), out=tmp_path / "c")
+
+
+ODD: dict[str, tuple[dict[str, Any], str]] = {
+    "half a character": ({"text": "half a pair \ud83d"}, "cannot be stored"),
+    "an object": ({"text": "x", "raw": object()}, "cannot be stored"),
+    "not a number": ({"text": "x", "scores": {"good": float("nan")}}, "odd scores: NaN"),
+    "no score": ({"text": "x", "scores": {"good": None}}, "odd scores"),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_an_answer_that_cannot_be_stored_is_a_failed_one(tmp_path: Path, kind: str) -> None:
+    def answer(request: Request) -> Response:
+        return Response(**ODD[kind][0]) if request.id == "3" else Response(str(request.prompt).upper())
+
+    run = evaluate(answer, task(), out=tmp_path / "r")
+    failed = [record for record in run.records() if record.response.error is not None]
+    assert [record.sample.id for record in failed] == ["3"]
+    assert ODD[kind][1] in str(failed[0].response.error)
+    assert results(run)["exact"]["value"] == 0.9
+    assert results(run)["exact"]["failed"] == 1
+
+
+def test_a_run_that_is_written_to_is_not_scored_meanwhile(tmp_path: Path) -> None:
+    def watch(progress: Progress) -> None:
+        with pytest.raises(StoreError, match="another process is writing"):
+            rescore(tmp_path / "r", [number])
+
+    run = evaluate(Shout(), task(), out=tmp_path / "r", watch=watch)
+    assert len(list(run.records())) == 10
+
+
+def test_scores_of_other_metrics_are_not_mixed_by_resuming(tmp_path: Path) -> None:
+    evaluate(Shout(), task(), out=tmp_path / "r", limit=None)
+    rescore(tmp_path / "r", [number])
+    with pytest.raises(RunMismatch, match=r"task\.metrics\.exact"):
+        evaluate(Shout(), task(), out=tmp_path / "r", resume=True)
+    rescore(tmp_path / "r", [exact])
+    assert results(evaluate(Shout(), task(), out=tmp_path / "r", resume=True))["exact"]["n"] == 10
+
+
+def test_a_run_that_cannot_be_resumed_is_let_go(tmp_path: Path) -> None:
+    run = evaluate(Shout(), task(), out=tmp_path / "r")
+    whole = run.log.read_bytes()
+    run.log.write_bytes(b"damaged\n" + whole)
+    with pytest.raises(StoreError, match="line 1 is damaged"):
+        evaluate(Shout(), task(), out=tmp_path / "r", resume=True)
+    run.log.write_bytes(whole)
+    assert results(evaluate(Shout(), task(), out=tmp_path / "r", resume=True))["exact"]["n"] == 10
+
+
+def test_metrics_of_one_name_are_refused() -> None:
+    with pytest.raises(UsageError, match="two metrics are called exact"):
+        task(metrics=[exact, exact])

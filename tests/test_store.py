@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steelyard.errors import RunMismatch, StoreError, UsageError
+from steelyard.errors import DataError, RunMismatch, StoreError, UsageError
 from steelyard.store import Answered, Run, differences, digest
 from steelyard.types import Record, Request, Response, Sample, Timing, Tokens
 
@@ -223,7 +223,7 @@ except StoreError as error:
 def test_what_cannot_be_stored_is_named(tmp_path: Path) -> None:
     run = Run.create(tmp_path / "r", {})
     odd = Record(0, Sample(id="7", input=object()), Request(id="7", prompt="x"), Response())
-    with pytest.raises(StoreError, match="sample '7' cannot be stored"):
+    with pytest.raises(DataError, match="sample '7' cannot be stored"):
         run.add(odd)
     assert run.log.read_bytes() == b""
 
@@ -247,3 +247,31 @@ def test_a_run_open_for_reading_takes_no_records(tmp_path: Path) -> None:
     make(tmp_path / "r", 1)
     with pytest.raises(UsageError, match="reading only"):
         Run.open(tmp_path / "r").add(record(1))
+
+
+def test_what_could_not_be_read_back_is_not_stored(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "r", {})
+    odd = Record(0, Sample("7", "x"), Request("7", "x"), Response(scores={"good": float("nan")}))
+    with pytest.raises(DataError, match="sample '7' cannot be stored"):
+        run.add(odd)
+    run.add(record(1))
+    assert [r.index for r in Run.open(run.path).records()] == [1]
+
+
+def test_records_are_replaced_under_the_lock(tmp_path: Path) -> None:
+    run = make(tmp_path / "r", 3)
+    run.lock()
+    run.replace_records(iter([record(0)]))
+    with pytest.raises(StoreError, match="another process is writing"):
+        Run.open(run.path).lock()
+    run.add(record(1))
+    run.close()
+    other = Run.open(run.path)
+    other.lock()
+    other.close()
+    assert [r.index for r in other.records()] == [0, 1]
+
+
+def test_options_that_cannot_be_stored_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be stored"):
+        Run.create(tmp_path / "r", {"identity": {"template": "caf\udce9"}})

@@ -7,7 +7,9 @@ needed, one by one, so memory is bounded by what is in flight however many there
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+import math
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -140,12 +142,36 @@ async def _ask(model: Model, request: Request, due: float | None) -> Response:
     except Exception as error:  # noqa: BLE001 - the model boundary: a failure is an answer
         timing = Timing(due=sent if due is None else due, sent=sent, done=clock())
         return Response(error=describe(error), timing=timing)
-    if request.choices is not None and response.scores is None and response.error is None:
-        error_text = f"{model.name} gives no likelihoods of choices (ask it for a letter instead)"
-        response = replace(response, error=error_text)
+    if response.error is None and (request.choices is not None or response.scores is not None):
+        response = _check_scores(model, request, response)
     if due is not None and response.timing is not None:
         response = replace(response, timing=replace(response.timing, due=due))
     return response
+
+
+def _check_scores(model: Model, request: Request, response: Response) -> Response:
+    """The response with scores that can be compared and stored, else with the error that it is."""
+    given, choices = response.scores, request.choices
+    if given is None:
+        error = f"{model.name} gives no likelihoods of choices (ask it for a letter instead)"
+        return replace(response, error=error)
+    if choices is not None and len(given) != len(choices):
+        error = f"{model.name} gave {len(given)} likelihoods of {len(choices)} choices"
+        return replace(response, error=error, scores=None)
+    try:
+        if isinstance(given, Mapping):
+            return replace(response, scores={str(name): _number(score) for name, score in given.items()})
+        return replace(response, scores=[_number(score) for score in given])
+    except (TypeError, ValueError) as odd:
+        return replace(response, error=f"{model.name} gave odd scores: {odd}", scores=None)
+
+
+def _number(score: Any) -> float:
+    number = float(score)
+    if math.isnan(number):
+        raise ValueError("NaN")
+    # What is impossible has the log-probability -inf, which JSON does not know.
+    return max(-sys.float_info.max, min(number, sys.float_info.max))
 
 
 async def answer_async(

@@ -31,7 +31,7 @@ from steelyard.models.base import Model
 from steelyard.models.references import open_model
 from steelyard.plugins import reference
 from steelyard.store import Answered, Run
-from steelyard.tasks.base import Task, take_out
+from steelyard.tasks.base import Task, identify_scoring, take_out, tell_apart
 from steelyard.types import Record, Request, Response, Sample, Score
 
 
@@ -66,7 +66,11 @@ def evaluate(
         if out is None:
             raise UsageError("nothing to resume", hint="name the folder of the run")
         run = Run.resume(out, identity)
-        answered = _stored(run, summary, without_failed=retry_failed)
+        try:
+            answered = _stored(run, summary, without_failed=retry_failed)
+        except BaseException:
+            run.close()
+            raise
     else:
         what = {"kind": "evaluation", "model": opened.name, "task": task.name, "identity": identity}
         refs = {"metrics": [reference(m) for m in task.metrics], "extract": reference(task.extract)}
@@ -85,9 +89,11 @@ def evaluate(
         limit=limit,
         seed=seed,
     )
-    _run_to_end(evaluation, opened, concurrency)
-    if opened is not model:
-        opened.close()
+    try:
+        _run_to_end(evaluation, opened, concurrency)
+    finally:
+        if opened is not model:
+            opened.close()
     return run
 
 
@@ -153,7 +159,14 @@ class _Evaluation:
         self._store(record)
 
     def _store(self, record: Record) -> None:
-        self.run.add(record)
+        try:
+            self.run.add(record)
+        except DataError as error:
+            # One odd answer is a failed answer, not the end of the run; an odd sample is refused again.
+            text = str(record.response.text).encode(errors="backslashreplace").decode()
+            failed = Response(text, error=f"the answer cannot be stored: {error.__cause__}")
+            record = replace(record, response=failed, scores=self.scorer.begin(record.sample, failed)[0])
+            self.run.add(record)
         self.progress.done += 1
         self.progress.summary.add(record)
         if self.watch is not None:
@@ -196,8 +209,10 @@ def rescore(
     *,
     extract: Extractor | None = None,
 ) -> Run:
-    """Score the stored answers of a run anew, without its model."""
+    """Score the stored answers of a run anew, without its model; its former scores are replaced."""
+    tell_apart(metrics)
     run = Run.open(path)
+    run.lock()
     repeat = run.about.get("identity", {}).get("sampling", {}).get("repeat", 1)
     scorer, summary = Scorer(metrics), Summary(metrics, repeat=repeat, extract=extract)
 
@@ -212,9 +227,16 @@ def rescore(
         summary.add(new)
         return new
 
-    run.replace_records(scored(record) for record in run.records())
-    refs = {"metrics": [reference(metric) for metric in metrics], "extract": reference(extract)}
-    run.update(results=[asdict(result) for result in summary.results()], rescored=True, **refs)
+    try:
+        run.replace_records(scored(record) for record in run.records())
+        refs = {"metrics": [reference(metric) for metric in metrics], "extract": reference(extract)}
+        results = [asdict(result) for result in summary.results()]
+        # So that no resumed run mixes the scores of these metrics with those of others.
+        was = run.about.get("identity", {})
+        identity = {**was, "task": {**was.get("task", {}), **identify_scoring(metrics, extract)}}
+        run.update(results=results, rescored=True, identity=identity, **refs)
+    finally:
+        run.close()
     return run
 
 

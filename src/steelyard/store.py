@@ -11,6 +11,7 @@ ones; `run.json` is replaced by renaming. One process at a time writes to a run.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from array import array
 from collections.abc import Iterator, Mapping
@@ -21,7 +22,7 @@ from typing import Any
 
 import msgspec
 
-from steelyard.errors import RunMismatch, StoreError, UsageError
+from steelyard.errors import DataError, RunMismatch, StoreError, UsageError
 from steelyard.types import Record, Request, Sample
 
 try:
@@ -97,15 +98,17 @@ class Run:
     def resume(cls, path: str | Path, identity: Mapping[str, Any]) -> Run:
         """A stored run to go on with; refused unless it has the same identity."""
         run = cls.open(path)
-        was, now = run.about.get("identity", {}), msgspec.json.decode(_encoder.encode(identity))
+        was, now = run.about.get("identity", {}), msgspec.json.decode(_encode(identity))
         if changed := differences(was, now):
-            hint = "start a new run for it"
+            hint = "ask for what it was, or start a new run"
             raise RunMismatch(f"{path} is a run of something else: {'; '.join(changed)}", hint=hint)
+        run.lock()
         try:
-            run._drop_torn_line(run._begin())
+            run._drop_torn_line()
             run.update(state="running")
-        except OSError as error:
-            raise _cannot("write to", run.path, error) from error
+        except BaseException:
+            run.close()
+            raise
         return run
 
     @property
@@ -118,17 +121,21 @@ class Run:
         """The file with a line for each answer."""
         return self.path / "records.jsonl"
 
+    def lock(self) -> None:
+        """Let nobody else write to the run until it is closed."""
+        try:
+            self._begin()
+        except OSError as error:
+            raise _cannot("write to", self.path, error) from error
+
     def add(self, record: Record) -> None:
         """Store one record: the whole line, or an error and nothing."""
         if self._file is None:
             raise UsageError(f"the run {self.path} is open for reading only")
+        line = _line(record)
+        written = 0
         try:
-            line = _encoder.encode(record) + b"\n"
-        except (TypeError, msgspec.EncodeError, UnicodeEncodeError) as error:
-            raise StoreError(f"sample {record.sample.id!r} cannot be stored: {error}") from error
-        try:
-            written = os.write(self._file, line)
-            if written < len(line):
+            while written < len(line):
                 written += os.write(self._file, line[written:])
         except OSError as error:
             with contextlib.suppress(OSError):
@@ -159,14 +166,15 @@ class Run:
         try:
             with temporary.open("wb") as file:
                 for record in records:
-                    file.write(_encoder.encode(record) + b"\n")
+                    file.write(_line(record))
                 file.flush()
                 os.fsync(file.fileno())
-            writing = self._file is not None
-            self.close()
             temporary.replace(self.log)
-            if writing:
+            if self._file is not None:
+                old = self._file
+                # The new file is locked before the old one is let go.
                 self._begin()
+                os.close(old)
         except OSError as error:
             raise _cannot("write to", self.path, error) from error
         finally:
@@ -179,28 +187,27 @@ class Run:
             os.close(self._file)
             self._file = None
 
-    def _begin(self) -> int:
+    def _begin(self) -> None:
         file = os.open(self.log, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        if fcntl is not None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                os.close(file)
-                raise StoreError(f"another process is writing to {self.path}") from error
+        # What was locked is the log no more if another process put a new one in its place meanwhile.
+        if not _lock(file) or self.log.stat().st_ino != os.fstat(file).st_ino:
+            os.close(file)
+            raise StoreError(f"another process is writing to {self.path}", hint="wait until it has ended")
         self._file, self._size = file, os.fstat(file).st_size
-        return file
 
-    def _drop_torn_line(self, file: int) -> None:
+    def _drop_torn_line(self) -> None:
+        if self._file is None:
+            return
         end = self._size
         while end > 0:
             start = max(0, end - 65536)
-            newline = os.pread(file, end - start, start).rfind(b"\n")
+            newline = os.pread(self._file, end - start, start).rfind(b"\n")
             if newline >= 0:
                 end = start + newline + 1
                 break
             end = start
         if end < self._size:
-            os.ftruncate(file, end)
+            os.ftruncate(self._file, end)
             self._size = end
 
     def _decode(self, line: bytes, number: int) -> Record:
@@ -211,7 +218,7 @@ class Run:
             raise StoreError(f"{self.log}, line {number} is damaged: {error}", hint=hint) from error
 
     def _save(self) -> None:
-        text = msgspec.json.format(_encoder.encode(self.about), indent=2)
+        text = msgspec.json.format(_encode(self.about), indent=2)
         temporary = self.path / "run.json.new"
         try:
             with temporary.open("wb") as file:
@@ -268,10 +275,40 @@ def differences(was: Any, now: Any, *, at: str = "") -> list[str]:
     return [] if was == now else [f"{at} was {_short(was)}, is {_short(now)}"]
 
 
+def _encode(about: Mapping[str, Any]) -> bytes:
+    try:
+        return _encoder.encode(about)
+    except (TypeError, msgspec.EncodeError, UnicodeError) as error:
+        hint = "texts in UTF-8, numbers, lists and mappings can be"
+        raise UsageError(f"what this run is cannot be stored: {error}", hint=hint) from error
+
+
+def _line(record: Record) -> bytes:
+    """A record as it is stored; one that could not be read back is an error."""
+    try:
+        line = _encoder.encode(record)
+        _decoder.decode(line)
+    except (TypeError, msgspec.MsgspecError, UnicodeError) as error:
+        raise DataError(f"sample {record.sample.id!r} cannot be stored: {error}") from error
+    return line + b"\n"
+
+
+def _lock(file: int) -> bool:
+    """Lock a file for this process; whether that could be done."""
+    if fcntl is not None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "…"
 
 
 def _cannot(verb: str, path: Path, error: OSError) -> StoreError:
-    return StoreError(f"cannot {verb} {path}: {error.strerror or error}")
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    hint = "make room" if full else "is it yours to write?" if verb == "write to" else ""
+    return StoreError(f"cannot {verb} {path}: {error.strerror or error}", hint=hint)

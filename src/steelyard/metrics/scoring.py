@@ -15,6 +15,8 @@ from steelyard.types import Response, Sample, Score
 
 Pending = list[tuple[str, "Awaitable[Value]"]]
 
+_SCORES = (bool, int, float, str, list, tuple, type(None))
+
 
 class Scorer:
     """Metrics with their names, ready to be applied to many answers."""
@@ -31,13 +33,12 @@ class Scorer:
         for name, metric in self.named if response.error is None else self.corpora:
             try:
                 value = metric(sample, response)
+                if hasattr(value, "__await__"):
+                    pending.append((name, cast("Awaitable[Value]", value)))
+                else:
+                    _put(scores, name, value)
             except Exception as error:  # noqa: BLE001 - a metric's failure is stored beside the answer
                 _fail(scores, name, error)
-                continue
-            if hasattr(value, "__await__"):
-                pending.append((name, cast("Awaitable[Value]", value)))
-            else:
-                _put(scores, name, value)
         return scores, pending
 
 
@@ -64,7 +65,11 @@ def _plain(value: Any) -> Score:
         value = value.item()
     if isinstance(value, float) and not -1e308 <= value <= 1e308:
         return None
-    return cast("Score", value)
+    if not isinstance(value, _SCORES):
+        raise TypeError(
+            f"a score is a number, true or false, a label or a list, not a {type(value).__name__}"
+        )
+    return value
 
 
 def _fail(scores: dict[str, Score], name: str, error: Exception) -> None:

@@ -131,7 +131,8 @@ class _Pair:
         common = [metric for metric in ours if metric in theirs]
         if not common:
             raise UsageError(
-                "the two runs have no metric in common", hint="steelyard score RUN --metric … adds one"
+                "the two runs have no metric in common",
+                hint="steelyard score RUN --metric … scores one as the other",
             )
         return list(wanted) or common
 

@@ -42,6 +42,7 @@ class Task:
     def __post_init__(self) -> None:
         if not self.metrics:
             raise UsageError(f"the task {self.name} has no metric", hint="steelyard list metrics shows them")
+        tell_apart(self.metrics)
 
     def request(self, sample: Sample, *, chat: bool) -> Request:
         """The question for one sample, as turns or as a text."""
@@ -84,9 +85,23 @@ class Task:
             "kind": f"{type(self).__module__}.{type(self).__qualname__}",
             "data": data,
             "shots": [(shot.input, shot.target) for shot in self.shots],
-            "metrics": {name_of(metric): _identity_of(metric) for metric in self.metrics},
-            "extract": None if self.extract is None else [name_of(self.extract), _identity_of(self.extract)],
+            **identify_scoring(self.metrics, self.extract),
         }
+
+
+def identify_scoring(metrics: Sequence[Metric], extract: Extractor | None) -> Mapping[str, Any]:
+    """All that shapes the scores of given answers."""
+    return {
+        "metrics": {name_of(metric): _identity_of(metric) for metric in metrics},
+        "extract": None if extract is None else [name_of(extract), _identity_of(extract)],
+    }
+
+
+def tell_apart(metrics: Sequence[Metric]) -> None:
+    """Refuse metrics of one name: the scores of one would take the place of the other's."""
+    names = [name_of(metric) for metric in metrics]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UsageError(f"two metrics are called {twice[0]}", hint="name=… calls a judge something else")
 
 
 def take_out(extract: Extractor | None, sample: Sample, response: Response) -> tuple[Response, str | None]:
