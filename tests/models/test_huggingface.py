@@ -233,13 +233,13 @@ def test_threads_and_random_numbers_stay_as_they_were(folder_of: Make) -> None:
 
 
 def test_an_adapter_of_a_quantised_base_stays_beside_it(copy: Path, tmp_path: Path) -> None:
-    from steelyard.models.checkpoints import Source, add_adapter
+    from steelyard.models.checkpoints import add_adapter, find_source
 
     adapter = make_adapter(tmp_path / "adapter", copy)
-    merged = add_adapter(make_reference(copy), Source(str(adapter)))
+    merged = add_adapter(make_reference(copy), find_source(str(adapter)))
     quantised = make_reference(copy)
     quantised.is_quantized = True
-    layered = add_adapter(quantised, Source(str(adapter)))
+    layered = add_adapter(quantised, find_source(str(adapter)))
     ids = torch.tensor([[5, 6, 7, 8]])
     with torch.no_grad():
         assert torch.allclose(merged(ids).logits, layered(ids).logits, atol=1e-4)

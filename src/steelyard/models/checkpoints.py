@@ -6,14 +6,14 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
-from huggingface_hub import try_to_load_from_cache
+from huggingface_hub import constants, snapshot_download
 from safetensors import SafetensorError, safe_open
 from transformers.models.auto import modeling_auto as auto
 from transformers.quantizers.auto import AutoQuantizationConfig
@@ -30,6 +30,7 @@ TASKS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "embed": ("AutoModel", auto.MODEL_MAPPING_NAMES),
 }
 _ADAPTER = "adapter_config.json"
+_SMALL_FILES = ("*.json", "*.jinja", "*.model", "*.py", "*.tiktoken", "*.txt", "adapter_model.*")
 _HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?")
 _TOKENIZERS = (
     "tokenizer.json",
@@ -45,73 +46,97 @@ _UNUSED = {"embed": ("pooler.",)}
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a checkpoint is: a folder, or a name on the hub."""
+    """A checkpoint's folder: one's own, or (with the commit) a copy of what the hub has."""
 
     path: str
-    revision: str | None = None
+    folder: Path
+    commit: str | None = None
     cache_dir: str | None = None
     trust_remote_code: bool = False
-
-    def __post_init__(self) -> None:
-        if self.folder is None and not _HUB_NAME.fullmatch(self.path):
-            raise ModelError(f"there is no folder {self.path}")
-
-    @property
-    def folder(self) -> Path | None:
-        """The folder, unless it is a name on the hub."""
-        path = Path(self.path).expanduser()
-        return path if path.is_dir() else None
 
     @property
     def name(self) -> str:
         """The last part of the path."""
-        return self.folder.resolve().name if self.folder else self.path.rsplit("/", 1)[-1]
+        return self.path.rsplit("/", 1)[-1] if self.commit else self.folder.resolve().name
 
     @property
     def where(self) -> dict[str, Any]:
         """Where transformers is to look, as its arguments."""
         return {
-            "pretrained_model_name_or_path": str(self.folder or self.path),
-            "revision": self.revision or "main",
-            "cache_dir": self.cache_dir,
+            "pretrained_model_name_or_path": str(self.folder),
             "trust_remote_code": self.trust_remote_code,
         }
 
-    def fingerprint(self) -> str | None:
-        """What tells these weights from any others: of a folder its contents, of the hub the commit."""
-        if self.folder:
-            return fingerprint(self.folder)
-        for name in ("config.json", _ADAPTER):
-            file = try_to_load_from_cache(
-                self.path, name, cache_dir=self.cache_dir, revision=self.revision or "main"
+    def fingerprint(self) -> str:
+        """What tells these weights from any others: of the hub the commit, else the folder's contents."""
+        return self.commit or fingerprint(self.folder)
+
+    def has(self, *names: str) -> bool:
+        """Whether it has one of these files."""
+        return any((self.folder / name).is_file() for name in names)
+
+
+def find_source(
+    path: str,
+    *,
+    revision: str | None = None,
+    cache_dir: str | None = None,
+    trust_remote_code: bool = False,
+) -> Source:
+    """A folder, or a name on the hub: copied to `cache_dir`, and found there again without a network."""
+    folder, commit = Path(path).expanduser(), None
+    if not folder.is_dir():
+        if not _HUB_NAME.fullmatch(path):
+            raise ModelError(f"there is no folder {path}")
+        folder = _fetch(path, revision=revision, cache_dir=cache_dir)
+        commit = folder.name
+    return Source(path, folder, commit, cache_dir, trust_remote_code)
+
+
+def _fetch(name: str, *, revision: str | None, cache_dir: str | None) -> Path:
+    """The copy of a checkpoint on the hub: its small files, and its weights in one format."""
+
+    def copy(*patterns: str) -> Path:
+        return Path(
+            snapshot_download(
+                name,
+                revision=revision,
+                cache_dir=cache_dir,
+                allow_patterns=list(patterns),
+                ignore_patterns="*/*",
             )
-            if isinstance(file, str):
-                return Path(file).parent.name
-        return None
+        )
+
+    try:
+        folder = copy(*_SMALL_FILES, "*.safetensors")
+        return folder if any(folder.glob("*.safetensors")) else copy("*.bin")
+    except Exception as error:
+        place = cache_dir or constants.HF_HUB_CACHE
+        raise ModelError(
+            f"{name} is neither on the hub nor in {place}: {describe(error)}",
+            hint="is the name right, is there a network? cache_dir= names the folder of an earlier download",
+        ) from error
 
 
 def beside(source: Source, path: str) -> Source:
     """Another checkpoint, looked for in the same places."""
-    return replace(source, path=path, revision=None)
+    return find_source(path, cache_dir=source.cache_dir, trust_remote_code=source.trust_remote_code)
 
 
-def find_adapter(source: Source) -> str | None:
-    """The base that a checkpoint is an adapter of, if it is one."""
-    with _explained(source, _ADAPTER):
-        found = transformers.utils.find_adapter_config_file(
-            str(source.folder or source.path), cache_dir=source.cache_dir, revision=source.revision
-        )
-    if found is None:
+def find_base(source: Source) -> Source | None:
+    """The checkpoint that this one is only an adapter of, if it is one."""
+    if source.has("config.json") or not source.has(_ADAPTER):
         return None
-    base = json.loads(Path(found).read_text()).get("base_model_name_or_path")
+    with _explained(source, _ADAPTER):
+        base = json.loads((source.folder / _ADAPTER).read_text()).get("base_model_name_or_path")
     if not base:
-        raise ModelError(f"{found} does not say which model the adapter stands on")
-    return str(base)
+        raise ModelError(f"{source.path} does not say which model the adapter stands on")
+    return beside(source, str(base))
 
 
 def read_config(source: Source) -> Any:
     """What kind of network it is."""
-    if source.folder and not (source.folder / "config.json").is_file():
+    if not source.has("config.json"):
         raise ModelError(f"{source.path} has no config.json", hint="a folder as save_pretrained writes it?")
     with _explained(source, "config.json"):
         return transformers.AutoConfig.from_pretrained(**source.where)
@@ -138,18 +163,17 @@ def find_task(source: Source, config: Any, *, wanted: str | None) -> str:
     )
 
 
+def has_tokenizer(source: Source) -> bool:
+    """Whether there is a tokenizer beside the weights; an adapter may bring its own."""
+    return source.has(*_TOKENIZERS)
+
+
 def read_tokenizer(source: Source, options: Mapping[str, Any]) -> Any:
     """The tokenizer beside the weights."""
-    folder = source.folder
-    if folder and not any((folder / name).is_file() for name in _TOKENIZERS):
+    if not has_tokenizer(source):
         raise ModelError(f"{source.path} has no tokenizer", hint="tokenizer.json belongs beside config.json")
     with _explained(source, "tokenizer"):
         return transformers.AutoTokenizer.from_pretrained(**source.where, **options)
-
-
-def has_tokenizer(source: Source) -> bool:
-    """Whether an adapter's folder brings a tokenizer of its own."""
-    return source.folder is not None and any((source.folder / name).is_file() for name in _TOKENIZERS)
 
 
 def read_network(source: Source, config: Any, *, task: str, place: Any, options: Mapping[str, Any]) -> Any:
@@ -181,12 +205,7 @@ def add_adapter(network: Any, adapter: Source) -> Any:
     from peft import PeftModel
 
     with _explained(adapter, "adapter"):
-        adapted = PeftModel.from_pretrained(
-            network,
-            str(adapter.folder or adapter.path),
-            revision=adapter.revision,
-            cache_dir=adapter.cache_dir,
-        )
+        adapted = PeftModel.from_pretrained(network, str(adapter.folder))
         if adapted.active_peft_config.is_prompt_learning:
             raise ModelError(f"{adapter.path} is not a LoRA adapter", hint="prompt tuning is not supported")
         if getattr(network, "is_quantized", False):
@@ -237,6 +256,12 @@ def read_versions(*, adapter: bool) -> dict[str, str]:
     return {library: metadata.version(library) for library in libraries}
 
 
+def _mend(error: Exception) -> str:
+    if "trust_remote_code" in str(error):
+        return "trust_remote_code=true runs code that comes with the model"
+    return ""
+
+
 @contextmanager
 def _explained(source: Source, part: str) -> Iterator[None]:
     """Say which part of which checkpoint could not be read, and how to mend it."""
@@ -245,25 +270,14 @@ def _explained(source: Source, part: str) -> Iterator[None]:
     except ModelError:
         raise
     except Exception as error:
-        raise ModelError(_what_failed(source, part, error), hint=_mend(source, error)) from error
+        raise ModelError(_what_failed(source, part, error), hint=_mend(error)) from error
 
 
 def _what_failed(source: Source, part: str, error: Exception) -> str:
-    if source.folder is None:
-        place = source.cache_dir or transformers.utils.hub.constants.HF_HUB_CACHE
-        return f"{part} of {source.path} is neither on the hub nor in {place}: {describe(error)}"
-    broken = [file.name for file in sorted(source.folder.glob("*.safetensors")) if not _opens(file)]
+    broken = [file for file in sorted(source.folder.glob("*.safetensors")) if not _opens(file)]
     if broken and isinstance(error, (SafetensorError, OSError, RuntimeError, ValueError)):
-        return f"{source.folder / broken[0]} is broken: {describe(error)}"
+        return f"{broken[0]} is broken: {describe(error)}"
     return f"{part} of {source.path} cannot be read: {describe(error)}"
-
-
-def _mend(source: Source, error: Exception) -> str:
-    if "trust_remote_code" in str(error):
-        return "trust_remote_code=true runs code that comes with the model"
-    if source.folder is None:
-        return "is the name right, and is there a network? cache_dir= names the folder of an earlier download"
-    return ""
 
 
 def _opens(file: Path) -> bool:

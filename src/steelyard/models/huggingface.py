@@ -47,7 +47,7 @@ def load_huggingface(
     need("transformers", extra="hf")
     from steelyard.models import checkpoints, pretrained
 
-    given = checkpoints.Source(
+    given = checkpoints.find_source(
         str(path), revision=revision, cache_dir=cache_dir, trust_remote_code=trust_remote_code
     )
     base, on_top = _base_and_adapter(given, adapter)
@@ -127,11 +127,9 @@ def _shown(options: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def _base_and_adapter(given: Source, adapter: str | None) -> tuple[Source, Source | None]:
     """The checkpoint with the whole weights, and the adapter on top: a path may be either."""
-    from steelyard.models.checkpoints import beside, find_adapter
+    from steelyard.models.checkpoints import beside, find_base
 
-    on_top = beside(given, adapter) if adapter is not None else None
-    if on_top is None and (given.folder is None or not (given.folder / "config.json").is_file()):
-        base = find_adapter(given)
-        if base is not None:
-            return beside(given, base), given
-    return given, on_top
+    if adapter is not None:
+        return given, beside(given, adapter)
+    base = find_base(given)
+    return (given, None) if base is None else (base, given)
