@@ -241,6 +241,7 @@ def test_an_answer_ends_at_an_end_token(llama: CausalModel, monkeypatch: pytest.
         (Request("0", {"image": 1}), "takes a text"),
         (Request("0", "a", params={"temprature": 1}), "did you mean temperature"),
         (Request("0", "a", params={"max_tokens": 0}), "max_tokens"),
+        (Request("0", "a", params={"max_new_tokens": 9}), "no generation parameter 'max_new_tokens'"),
         (Request("0", [{"role": "user", "content": "Hello"}]), "no chat template"),
     ],
 )

@@ -22,8 +22,12 @@ from steelyard.models.sampling import Chooser, choose
 
 # Letting go of rows copies the memory of those that stay: worth it when this few are left.
 _FEW_LEFT = 0.75
-OTHERS = frozenset(name for name in vars(GenerationConfig()) if not name.startswith("_"))
-"""The arguments that `generate` knows."""
+# What we set ourselves, and what would change the shape of what comes back.
+_OURS = {"max_length", "max_new_tokens", "num_return_sequences", "pad_token_id", "return_dict_in_generate"}
+_OURS |= {"stop_strings", "transformers_version"}
+
+OTHERS = frozenset(name for name in vars(GenerationConfig()) if not name.startswith(("_", "output_"))) - _OURS
+"""The arguments of `generate` that a request may carry."""
 
 
 def decode(network: Network, answers: Sequence[Answer], *, ends: frozenset[int], text_of: Decode) -> None:
