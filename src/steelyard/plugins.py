@@ -199,7 +199,8 @@ def is_reference(ref: str) -> bool:
 def call_with(what: str, make: Callable[..., Any], options: Mapping[str, Any], *arguments: Any) -> Any:
     """Call something with options from outside; one that it does not take is named, with near ones."""
     parameters = inspect.signature(make).parameters.values()
-    known = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    by_name = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    known = by_name[len(arguments) :]
     if not any(p.kind is p.VAR_KEYWORD for p in parameters):
         for option in options:
             if option not in known:

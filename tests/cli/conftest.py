@@ -37,6 +37,10 @@ async def slow(prompt):
     await asyncio.sleep(0.05)
     return prompt.split()[-1]
 
+class Picky:
+    def __init__(self):
+        raise OSError("no weights")
+
 class Configured:
     def __init__(self, word="none", api_key=None):
         self.word, self.api_key = word, api_key

@@ -44,6 +44,12 @@ def test_a_metric_that_fails_returns_1(ask: Ask) -> None:
     assert "the metric failed, 40 × broken: KeyError: 'weights'" in out
 
 
+def test_a_metric_that_says_nothing_is_told(ask: Ask, folder: Path) -> None:
+    (folder / "bare.jsonl").write_text('{"input": "no target"}\n')
+    _, out, _ = ask("eval", "--model", "./model.py:echo", "--data", "bare.jsonl", "--metric", "exact")
+    assert "! exact is undefined for 1 answer, which it leaves out" in out
+
+
 def test_json_is_one_document(ask: Ask) -> None:
     code, out, err = ask(
         "eval", "--model", "./model.py:flaky", *WORDS, "--json", "--by", "kind", "--out", "r"

@@ -295,3 +295,42 @@ def test_no_secret_is_in_an_identity() -> None:
     shown = repr(model.identity())
     assert "hush" not in shown
     assert "https://***@host/v1?api_key=***&x=1" in shown and "</s>" in shown
+
+
+def test_a_slow_function_hands_its_answers_over_soon() -> None:
+    release = threading.Event()
+
+    def slow(prompt: str) -> str:
+        if prompt == "last":
+            release.wait(10)
+        return prompt.upper()
+
+    model = FunctionModel(slow)
+
+    async def first_of_two() -> str:
+        first = asyncio.ensure_future(model.ask(Request("0", "the first")))
+        last = asyncio.ensure_future(model.ask(Request("1", "last")))
+        done, _ = await asyncio.wait([first, last], return_when=asyncio.FIRST_COMPLETED)
+        assert done == {first}
+        release.set()
+        await last
+        return first.result().text
+
+    assert asyncio.run(first_of_two()) == "THE FIRST"
+    model.close()
+
+
+def test_quick_functions_get_larger_batches_and_slow_ones_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("steelyard.models.functions.clock", lambda: now[0])
+
+    def take(seconds: float) -> str:
+        now[0] += seconds
+        return "done"
+
+    model = FunctionModel(lambda prompt, seconds: take(seconds), batch_size=16)
+    sizes = []
+    for seconds in (0, 0, 0, 0, 0, 1, 1, 0):
+        sizes.append(model.batch_size)
+        model.batch([Request("1", "x", params={"seconds": seconds})])
+    assert sizes == [1, 2, 4, 8, 16, 16, 8, 4]

@@ -165,6 +165,13 @@ def test_shots_are_chosen_by_seed_and_need_a_source() -> None:
         open_task("summaries", data=rows, shots=2)
 
 
+def test_a_worked_example_does_not_tell_the_answer() -> None:
+    rows = [{"input": f"question {n}", "target": f"answer {n}"} for n in range(4)]
+    task = open_task("questions", data=rows, shots=3, shot_data=rows)
+    for sample in task.data:
+        assert str(sample.target) not in str(task.prompt(sample, chat=False))
+
+
 def test_a_task_can_be_asked_by_hand() -> None:
     task = open_task("questions", data=[{"input": "a", "target": "b"}])
     requests = [task.request(sample, chat=False) for sample in task.data]

@@ -16,7 +16,7 @@ from types import FrameType
 
 from steelyard.cli.parser import parse_arguments
 from steelyard.cli.screen import printable, tell
-from steelyard.errors import Interrupted, SteelyardError, describe
+from steelyard.errors import Interrupted, ModelError, SteelyardError, describe
 
 _STOPPED = 130
 
@@ -56,7 +56,8 @@ def _tell(error: BaseException) -> int:
     if not isinstance(error, SteelyardError):
         _say("stopped")
         return _STOPPED
-    _say(str(error.args[0]), hint=error.hint)
+    foreign = isinstance(error, ModelError) and error.__cause__ is not None
+    _say(str(error.args[0]), hint=error.hint or ("--debug shows where" if foreign else ""))
     return error.exit_code
 
 

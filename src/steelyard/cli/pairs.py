@@ -26,7 +26,10 @@ def read_pairs(pairs: Sequence[str]) -> dict[str, Any]:
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals or not _KEY.fullmatch(key):
-            raise UsageError(f"{masked(pair)!r} is not key=value", hint="as in batch_size=8")
+            raise UsageError(
+                f"{masked(pair)!r} is not key=value",
+                hint="as in batch_size=8; another name takes another flag",
+            )
         if key in read:
             raise UsageError(f"{key} is given twice")
         read[key] = _read_secret(key, text) if is_secret(key) else read_value(text)

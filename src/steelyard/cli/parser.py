@@ -174,7 +174,7 @@ def _describe_score(parser: Parser) -> None:
         action="append",
         metavar=("REF", _VALUES),
         required=True,
-        help="how an answer is scored (a judge with model=REF); repeatable",
+        help="how an answer is scored (a judge with model=REF), in the place of what did; repeatable",
     )
     add("--extract", metavar="RULE", help="what is taken out of an answer before it is scored")
     add("--json", action="store_true", help="print one JSON document in the place of a table")

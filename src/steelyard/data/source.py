@@ -118,7 +118,7 @@ class Data:
             raise error from bad
         self.skipped += 1
         if len(self.bad_rows) < _REMEMBERED:
-            self.bad_rows.append(str(error))
+            self.bad_rows.append(str(error.args[0]))
 
     def _empty(self) -> DataError:
         if self.skipped:

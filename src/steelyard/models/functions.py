@@ -33,6 +33,7 @@ from steelyard.plugins import source_digest
 from steelyard.types import Request, Response, Timing
 from steelyard.wire.plain import to_response
 
+_SOON = 0.05
 # Options that do not shape answers.
 _MANNERS = ("batch_size", "workers")
 _PLAIN = (str, int, float, bool, type(None))
@@ -69,7 +70,9 @@ class FunctionModel(LocalModel):
         if self._async:
             # What it awaits is most often a service, which wants no more at a time than any other.
             self.concurrency = Model.concurrency
-        self.batch_size = batch_size
+        # One that is asked item by item hands its answers over soon, however slow it is.
+        self.batch_size = batch_size if batched else 1
+        self._most = batch_size
 
     @property
     def name(self) -> str:
@@ -104,7 +107,11 @@ class FunctionModel(LocalModel):
     def batch(self, requests: Sequence[Request]) -> Sequence[Response]:
         """Call the function once for all, or for each."""
         if not self._batched:
-            return [self._ask_alone(request) for request in requests]
+            begun = clock()
+            responses = [self._ask_alone(request) for request in requests]
+            quick = (clock() - begun) * 2 < _SOON
+            self.batch_size = min(self.batch_size * 2, self._most) if quick else max(self.batch_size // 2, 1)
+            return responses
         answers: list[Response | None] = [None] * len(requests)
         for params, indices in _by_params(requests):
             group = [requests[index] for index in indices]

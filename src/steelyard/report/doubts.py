@@ -31,15 +31,16 @@ def doubt_run(contents: Contents) -> list[str]:
 
 def doubt_results(results: Sequence[Result]) -> list[str]:
     """Why a reader should not lean on these scores."""
-    numbers = [result for result in numbers_of(results) if result.n]
+    every = numbers_of(results)
+    numbers = [result for result in every if result.n]
     found = []
     if numbers and (failed := max(result.failed for result in numbers)):
         n = max(result.n for result in numbers)
         found.append(f"{failed:,} of {n:,} requests failed and count as 0")
     found += _doubt_extraction(results)
     if numbers and (fewest := min(result.n for result in numbers)) < _FEW:
-        found.append(f"{fewest} answers are too few to tell much")
-    return found + [line for result in numbers for line in _doubt_number(result)]
+        found.append(f"{fewest} answer{'s are' if fewest > 1 else ' is'} too few to tell much")
+    return found + [line for result in every for line in _doubt_number(result)]
 
 
 def _doubt_extraction(results: Sequence[Result]) -> Iterator[str]:
@@ -54,7 +55,8 @@ def _doubt_extraction(results: Sequence[Result]) -> Iterator[str]:
 
 def _doubt_number(result: Result) -> Iterator[str]:
     if result.undefined:
-        yield f"{result.metric} is undefined for {result.undefined:,} answers, which it leaves out"
+        answers = f"{result.undefined:,} answer{'s' if result.undefined > 1 else ''}"
+        yield f"{result.metric} is undefined for {answers}, which it leaves out"
     low, high = result.low, result.high
     if low is None or high is None or result.n < _FEW:
         return

@@ -53,7 +53,9 @@ class Task:
         if self.template == "{input}" and not isinstance(sample.input, str):
             return sample.input  # type: ignore[no-any-return]
         question = self.question(sample)
-        examples = [(self.question(shot), self.answer(shot)) for shot in self.shots]
+        # A worked example that is the question itself would tell the answer.
+        shots = [shot for shot in self.shots if shot.input != sample.input]
+        examples = [(self.question(shot), self.answer(shot)) for shot in shots]
         if not chat:
             texts = [self.system] if self.system else []
             texts += [asked + answered for asked, answered in examples]

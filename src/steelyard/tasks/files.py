@@ -29,7 +29,7 @@ from steelyard.data.source import Data
 from steelyard.errors import DataError, UnknownName
 from steelyard.metrics.base import Metric, name_of
 from steelyard.metrics.extraction import extractor
-from steelyard.plugins import reference, resolve
+from steelyard.plugins import call_with, reference, resolve
 from steelyard.tasks.base import Task
 from steelyard.types import Prompt, Sample
 
@@ -167,7 +167,8 @@ def _beside(dataset: Any, path: Path) -> Iterator[dict[str, Any]]:
     )
     if not isinstance(options.get("path"), str):
         raise DataError(f"the dataset of {path} is neither rows nor a file", hint="dataset: rows.jsonl")
-    for sample in Data(path.parent / options.pop("path"), **options):
+    source = path.parent / options.pop("path")
+    for sample in call_with(f"the dataset of {path}", Data, options, source):
         yield {**sample.meta, "id": sample.id}
 
 

@@ -52,7 +52,7 @@ def open_task(
     task = _made(name, samples, options)
     if samples is None and data_options:
         # The task brings its own data: rows are chosen among these.
-        task = replace(task, data=Data(task.data, **data_options))
+        task = replace(task, data=_open_data(task.data, data_options))
     if params:
         task = replace(task, params={**task.params, **params})
     if shots:
@@ -86,7 +86,12 @@ def _samples(name: str, data: Any, options: Mapping[str, Any]) -> Any:
         if options:
             raise UsageError("options of the data were given beside data that is open already")
         return source
-    return Data(source, **options)
+    return _open_data(source, options)
+
+
+def _open_data(source: Any, options: Mapping[str, Any]) -> Data:
+    data: Data = call_with("the data", Data, options, source)
+    return data
 
 
 def _made(name: str, data: Any, options: dict[str, Any]) -> Task:
