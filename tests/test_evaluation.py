@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from steelyard import LocalModel, Request, Response, Run, Sample, Task, evaluate, rescore
+from steelyard import Data, LocalModel, Request, Response, Run, Sample, Task, evaluate, rescore
 from steelyard.errors import DataError, RunMismatch, StoreError, UsageError
 from steelyard.evaluation import Progress
 from steelyard.metrics.extraction import find_number
@@ -287,3 +287,28 @@ def test_a_run_that_cannot_be_resumed_is_let_go(tmp_path: Path) -> None:
 def test_metrics_of_one_name_are_refused() -> None:
     with pytest.raises(UsageError, match="two metrics are called exact"):
         task(metrics=[exact, exact])
+
+
+@pytest.mark.parametrize("repeat", [1, 2])
+def test_an_extractor_that_fails_costs_no_answer(tmp_path: Path, repeat: int) -> None:
+    def broken(text: str, sample: Sample) -> Any:
+        raise KeyError("rule")
+
+    run = evaluate(Shout(), task(3, extract=broken), out=tmp_path / "r", repeat=repeat)
+    records = list(run.records())
+    assert len(records) == 3 * repeat
+    assert all(r.scores == {"exact": None, "exact.error": "KeyError: 'rule'"} for r in records)
+    rescore(tmp_path / "r", [exact])
+    assert results(Run.open(tmp_path / "r"))["exact"]["value"] == 1.0
+
+
+def test_data_that_breaks_is_told_and_what_was_answered_is_stored(tmp_path: Path) -> None:
+    def rows() -> Iterator[dict[str, str]]:
+        yield {"input": "a", "target": "A"}
+        raise ValueError("no more")
+
+    with pytest.raises(DataError, match=r"rows broke after 1 rows: ValueError: no more.*line \d+"):
+        evaluate(Shout(), task(data=Data(rows)), out=tmp_path / "r")
+    run = Run.open(tmp_path / "r")
+    assert run.about["state"] == "stopped"
+    assert [record.response.text for record in run.records()] == ["A"]

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
+import traceback
 from collections.abc import Iterable
 
 
@@ -94,6 +95,12 @@ def need(library: str, *, extra: str) -> None:
         found = False
     if not found:
         raise MissingExtra(library, extra)
+
+
+def locate(error: BaseException) -> str:
+    """Where an error came from: a file and a line."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"see {frames[-1].filename}, line {frames[-1].lineno}" if frames else ""
 
 
 def describe(error: BaseException) -> str:

@@ -21,7 +21,7 @@ from typing import Any
 from steelyard.engine import execute
 from steelyard.engine import run as run_to_end
 from steelyard.environment import describe_environment
-from steelyard.errors import DataError, Interrupted, SteelyardError, StoreError, UsageError
+from steelyard.errors import DataError, Interrupted, StoreError, UsageError, describe
 from steelyard.meter import Meter
 from steelyard.metrics.base import Metric
 from steelyard.metrics.extraction import Extractor
@@ -143,10 +143,7 @@ class _Evaluation:
     def keep(self, item: tuple[int, Sample], request: Request, response: Response) -> Awaitable[None] | None:
         """Score an answer and store it."""
         index, sample = item
-        seen, rule = take_out(self.task.extract, sample, response)
-        scores, pending = self.scorer.begin(sample, seen)
-        if rule is not None:
-            scores["extraction"] = rule
+        scores, pending = _begin_scores(self.scorer, self.task.extract, sample, response)
         record = Record(index, sample, request, response, scores)
         if pending:
             return self._keep_later(record, scores, pending)
@@ -189,10 +186,10 @@ def _run_to_end(evaluation: _Evaluation, model: Model, concurrency: int | None) 
         run.update(state="interrupted")
         hint = f"go on with: steelyard eval --resume {shlex.quote(str(run.path))}"
         raise Interrupted(f"stopped; {progress.done} answers are stored", hint=hint) from error
-    except SteelyardError as error:
+    except Exception as error:
         # A full disk may be what stopped it, and then nothing can be noted either.
         with contextlib.suppress(StoreError):
-            run.update(state="stopped", reason=str(error))
+            run.update(state="stopped", reason=describe(error))
         raise
     finally:
         run.close()
@@ -217,12 +214,9 @@ def rescore(
     scorer, summary = Scorer(metrics), Summary(metrics, repeat=repeat, extract=extract)
 
     def scored(record: Record) -> Record:
-        seen, rule = take_out(extract, record.sample, record.response)
-        scores, pending = scorer.begin(record.sample, seen)
+        scores, pending = _begin_scores(scorer, extract, record.sample, record.response)
         if pending:
             run_to_end(settle(scores, pending))
-        if rule is not None:
-            scores["extraction"] = rule
         new = replace(record, scores=scores)
         summary.add(new)
         return new
@@ -238,6 +232,20 @@ def rescore(
     finally:
         run.close()
     return run
+
+
+def _begin_scores(
+    scorer: Scorer, extract: Extractor | None, sample: Sample, response: Response
+) -> tuple[dict[str, Score], Pending]:
+    """The scores of an answer at once, with the rule by which it was taken out, and those to await."""
+    try:
+        seen, rule = take_out(extract, sample, response)
+    except Exception as error:  # noqa: BLE001 - as a metric's own failure, it costs no answer
+        return scorer.fail(error), []
+    scores, pending = scorer.begin(sample, seen)
+    if rule is not None:
+        scores["extraction"] = rule
+    return scores, pending
 
 
 def _stored(run: Run, summary: Summary, *, without_failed: bool) -> Answered:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -182,3 +183,10 @@ def test_a_task_can_be_asked_by_hand() -> None:
     from steelyard import open_model
 
     assert answer(open_model(reply), requests)[0].text == "Question: a\nAnswer:"
+
+
+def test_a_task_whose_function_fails_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "own.py"
+    file.write_text("def make():\n    raise KeyError(1)\n")
+    with pytest.raises(UsageError, match=r"cannot be made: KeyError.*line \d+"):
+        open_task(f"{file}:make")

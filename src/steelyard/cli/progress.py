@@ -52,7 +52,11 @@ class ProgressLine:
             tell(f"{self._title}: " + ", ".join(_parts(progress, elapsed)))
             return
         columns = (width(sys.stderr) or 80) - 1
-        parts = "  ".join(_parts(progress, elapsed))
+        shown = _parts(progress, elapsed)
+        # A figure that does not fit is left out: half of one would be another.
+        while len("  ".join(shown)) > columns and len(shown) > 1:
+            shown.pop()
+        parts = "  ".join(shown)
         room = columns - len(self._title) - len(parts) - 4
         bar = (
             "" if progress.total is None or room < 8 else _bar(progress.done / progress.total, min(room, 24))

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from steelyard.data.rows import Origin, Row
-from steelyard.errors import DataError
+from steelyard.errors import DataError, SteelyardError, describe, locate
 from steelyard.plugins import source_digest
 
 
@@ -23,7 +23,7 @@ class Rows(Origin):
     def rows(self) -> Iterator[Row]:
         """Every row; a text is the input of its row."""
         where = f"{self.name}, row"
-        for number, row in enumerate(self._rows):
+        for number, row in enumerate(_read(self._rows, self.name)):
             yield where, number, _own(row)
 
     def size(self) -> int | None:
@@ -57,7 +57,7 @@ class Stream(Origin):
             raise DataError(f"the {self.name} can be read only once", hint=hint)
         rows, self._rows = self._rows, None
         where = f"{self.name}, row"
-        for number, row in enumerate(rows):
+        for number, row in enumerate(_read(rows, self.name)):
             yield where, number, _own(row)
 
     def identity(self) -> Mapping[str, Any]:
@@ -75,7 +75,13 @@ class Function(Origin):
 
     def rows(self) -> Iterator[Row]:
         """The rows of what it gives this time."""
-        return self._open(self._make()).rows()
+        try:
+            made = self._make()
+        except SteelyardError:
+            raise
+        except Exception as error:
+            raise DataError(f"{self.name} gives no data: {describe(error)}", hint=locate(error)) from error
+        return self._open(made).rows()
 
     def identity(self) -> Mapping[str, Any]:
         """Its name and a digest of the file it is written in."""
@@ -90,6 +96,19 @@ def content(rows: Iterable[Any]) -> str:
         digest.update(encode(row))
         digest.update(b"\n")
     return digest.hexdigest()
+
+
+def _read(rows: Iterable[Any], name: str) -> Iterator[Any]:
+    """The rows of someone else's iterable; where it breaks, that is said."""
+    number = 0
+    try:
+        for number, row in enumerate(rows, 1):  # noqa: B007 - told where it breaks
+            yield row
+    except SteelyardError:
+        raise
+    except Exception as error:
+        message = f"{name} broke after {number} rows: {describe(error)}"
+        raise DataError(message, hint=locate(error)) from error
 
 
 def _own(row: Any) -> Any:

@@ -41,6 +41,13 @@ class Scorer:
                 _fail(scores, name, error)
         return scores, pending
 
+    def fail(self, error: Exception) -> dict[str, Score]:
+        """The scores of an answer of which no metric could be shown what it asks for."""
+        scores: dict[str, Score] = {}
+        for name, _ in self.named:
+            _fail(scores, name, error)
+        return scores
+
 
 async def settle(scores: dict[str, Score], pending: Pending) -> None:
     """Await the scores that were not there at once."""

@@ -260,9 +260,18 @@ class Summary:
             votes = self._votes.setdefault(way, array("q"))
             answer: Any = None
             if not failed:
-                text = record.response.text
-                answer = extract(text, record.sample).value if extract is not None else text.strip()
+                answer = _answer_of(record, extract)
             votes.append(_NO_VOTE if answer is None else hash(answer))
+
+
+def _answer_of(record: Record, extract: Extractor | None) -> Any:
+    """What is compared of an answer; None is no vote."""
+    if extract is None:
+        return record.response.text.strip()
+    try:
+        return extract(record.response.text, record.sample).value
+    except Exception:  # noqa: BLE001 - an extractor's failure stands beside the answer already
+        return None
 
 
 def _named(metric: Metric | str) -> tuple[str, Any]:

@@ -18,7 +18,7 @@ from typing import Any
 
 from steelyard.data.fewshot import examples
 from steelyard.data.source import Data
-from steelyard.errors import UsageError
+from steelyard.errors import SteelyardError, UsageError, describe, locate
 from steelyard.metrics.base import Metric
 from steelyard.metrics.extraction import extractor
 from steelyard.plugins import call_with, resolve
@@ -122,8 +122,11 @@ def _call(name: str, make: Any, options: Mapping[str, Any]) -> Any:
         raise UsageError(f"the task {name} needs data", hint="--data FILE, or data=FILE")
     try:
         return call_with(f"the task {name}", make, options)
-    except TypeError as error:
-        raise UsageError(f"the task {name} cannot be made: {error}") from error
+    except SteelyardError:
+        raise
+    except Exception as error:
+        message = f"the task {name} cannot be made: {describe(error)}"
+        raise UsageError(message, hint=locate(error)) from error
 
 
 def _pool(name: str, shot_data: Any, task: Task) -> Data:
