@@ -139,6 +139,16 @@ def test_samples_with_answers_missing_are_not_guessed():
     assert (found.n, found.undefined, found.value) == (1, 1, 1.0)
 
 
+def test_failures_of_repeats_are_counted_by_sample_and_the_answered_stand_beside():
+    records = [record(n, {"exact": True}) for n in range(4)] + [record(4, error="timeout")]
+    records.append(record(5, {"exact": False}))
+    found = results(records, repeat=2)
+    assert (found["exact"].failed, found["exact"].n) == (1, 6)
+    for name in ("exact.avg@2", "exact.pass@1", "exact.pass@2", "exact.cons@2"):
+        assert (found[name].n, found[name].failed, found[name].answered) == (3, 1, 1.0)
+        assert found[name].value == pytest.approx(2 / 3)
+
+
 def test_a_failed_repeat_is_a_fail_without_a_vote():
     records = [record(0, {"exact": True}, text="4"), record(1, error="x"), record(2, error="x")]
     found = results(records, repeat=3)

@@ -193,15 +193,21 @@ class Summary:
         return _result(name, estimate, failed, answered=answered, undefined=undefined, labels=labels)
 
     def _repeat_results(self, name: str, column: Column) -> Iterator[Result]:
-        """avg@n, pass@k and cons@n over the samples whose answers are all there."""
+        """avg@n, pass@k and cons@n over the samples whose answers are all there.
+
+        A sample failed if one of its answers did; the score of the answered is that of the others.
+        """
         scores: dict[int, list[float]] = {}
         votes: dict[int, list[int | None]] = {}
         groups: dict[int, int] = {}
+        broken: set[int] = set()
         cast = self._votes.get(self._voting(name))
         for place, value in self._scored(column, self._failure_of(name)):
             sample = self._samples[place]
             scores.setdefault(sample, []).append(value)
             groups[sample] = self._groups[place]
+            if self._failed[place]:
+                broken.add(sample)
             ballot = cast[place] if cast is not None else _NO_VOTE
             votes.setdefault(sample, []).append(None if ballot == _NO_VOTE else ballot)
         whole = [sample for sample, given in scores.items() if len(given) == self._repeat]
@@ -215,8 +221,10 @@ class Summary:
         measured[f"cons@{self._repeat}"] = [vote(votes[sample], scores[sample]) for sample in whole]
         for what, values in measured.items():
             estimate = estimate_mean(values, clusters)
-            answered = estimate.value
-            yield _result(f"{name}.{what}", estimate, self._failures, answered=answered, undefined=missing)
+            kept = [value for sample, value in zip(whole, values) if sample not in broken]
+            answered = average(kept) if kept else None
+            failed = len(values) - len(kept)
+            yield _result(f"{name}.{what}", estimate, failed, answered=answered, undefined=missing)
 
     def _scored(self, column: Column, worth: float) -> Iterator[tuple[int, float]]:
         """The place and value of every answer that counts; a failed one has the worth of a failure."""
