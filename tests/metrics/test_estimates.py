@@ -172,3 +172,10 @@ def test_votes():
     assert vote([None, None, "a"], [0, 0, 1]) == 1
     assert vote([None, None], [0, 0]) == 0
     assert sizes_up_to(1) == [1] and sizes_up_to(6) == [1, 2, 4, 6] and sizes_up_to(8) == [1, 2, 4, 8]
+
+
+def test_groups_alike_by_chance_have_no_certain_mean():
+    found = estimate_mean([0, 1] * 10, [n // 2 for n in range(20)])
+    assert found.value == 0.5
+    assert found.stderr > 0.1
+    assert found.low < 0.3 < 0.7 < found.high

@@ -38,16 +38,18 @@ def verdict(metric, text="It is {4}"):
         ("Good.\n\n**Grade: 4**", 4),
         ("<think>Grade: 1</think>\nGrade: 5", 5),
         ("Grade: 3/5", 3),
-        ("Grade: 6", None),
-        ("Grade: 0", None),
-        ("Grade: 4.5", None),
-        ("I would say 4", None),
-        ("Grade: 4\nThank you", None),
-        ("", None),
     ],
 )
-def test_a_grade_is_read_strictly(reply, grade):
+def test_a_grade_is_read(reply, grade):
     assert verdict(judge(Replies(lambda prompt: Response(reply)))) == grade
+
+
+@pytest.mark.parametrize(
+    "reply", ["Grade: 6", "Grade: 0", "Grade: 4.5", "I would say 4", "Grade: 4\nThank you", ""]
+)
+def test_what_is_no_grade_is_told(reply):
+    with pytest.raises(ModelError, match="no grade from 1 to 5"):
+        verdict(judge(Replies(lambda prompt: Response(reply))))
 
 
 def test_the_judge_sees_question_answer_target_and_scale():
@@ -84,13 +86,17 @@ def prefer(good):
         (prefer("It is 5"), 0.0, True),
         (lambda prompt: Response("Better: tie"), 0.5, True),
         (lambda prompt: Response("Better: A"), 0.5, False),
-        (lambda prompt: Response("Both are fine."), None, None),
     ],
 )
 def test_a_duel_is_held_in_both_orders(reply, win, consistent):
     model = Replies(reply)
     assert verdict(duel(model, against="baseline")) == {"win": win, "consistent": consistent}
     assert len(model.prompts) == 2
+
+
+def test_a_duel_without_a_verdict_is_told():
+    with pytest.raises(ModelError, match="Both are fine"):
+        verdict(duel(Replies(lambda prompt: Response("Both are fine.")), against="baseline"))
 
 
 def test_a_duel_without_opponent_names_the_column():

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from steelyard import plugins
-from steelyard.metrics.labels import accuracy, auroc, confusion, f1_macro, recall_macro
+from steelyard.metrics.labels import accuracy, auroc, confusion, f1_macro, label_of, recall_macro
 from steelyard.types import Response, Sample
 
 LABELS = ["bad", "good", "so so"]
@@ -84,3 +84,8 @@ def test_confusion_has_a_table():
     pairs = [("good", "good"), ("good", "bad"), ("good", "bad"), ("bad", "")]
     assert confusion.combine(pairs) == 0.25
     assert confusion.tabulate(pairs) == {"bad → (none)": 1, "good → bad": 2, "good → good": 1}
+
+
+def test_a_single_score_is_no_label():
+    answer = Response(text="cat", scores={"score": 0.9})
+    assert label_of(Sample("1", "", target="cat"), answer) == "cat"

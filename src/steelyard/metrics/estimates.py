@@ -108,6 +108,10 @@ def estimate_clustered(
         bounds = estimate_proportion(mean * count, count, confidence=confidence)
         return Estimate(mean, 0.0, bounds.low, bounds.high, n, method)
     stderr, degrees = measure_clustered(values, groups)
+    if stderr <= 1e-12 and all(value in (0, 1) for value in values):
+        # Groups that are all alike by chance say nothing of how groups differ.
+        bounds = estimate_proportion(mean * count, count, confidence=confidence)
+        return Estimate(mean, bounds.stderr, bounds.low, bounds.high, n, method)
     reach = t_quantile((1 + confidence) / 2, degrees) * stderr
     low, high = mean - reach, mean + reach
     if all(0 <= value <= 1 for value in values):

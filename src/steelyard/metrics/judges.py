@@ -3,7 +3,8 @@
     helpful = judge(model, rubric="Is the answer helpful and correct?", scale=(1, 5))
     wins = duel(model, rubric="Which answer is more helpful?", against="baseline")
 
-A verdict that does not have the form that was asked for is undefined, and counted as such.
+A verdict that does not have the form that was asked for is no score: it is kept as the metric's
+error beside the answer, and counted.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def judge(
     name: str = "judge",
     params: Mapping[str, Any] | None = None,
 ) -> Judge:
-    """A metric that asks a model, or what refers to one, for a grade; None where its reply holds none."""
+    """A metric that asks a model, or what refers to one, for a grade."""
     model, (low, high) = open_model(model), scale
     asked = {"temperature": 0, "max_tokens": 1024, **(params or {})}
 
@@ -82,9 +83,11 @@ def judge(
         reference = f"\n<reference_answer>\n{_quote(target)}\n</reference_answer>\n" if target else ""
         question = {"rubric": rubric, "question": _quote(sample.input), "answer": _quote(response.text)}
         prompt = GRADE.format(**question, reference=reference, low=low, high=high)
-        found = _GRADE_LINE.fullmatch(await _ask(model, sample.id, prompt, asked))
-        value = int(found[1]) if found else None
-        return value if value is not None and low <= value <= high else None
+        reply = await _ask(model, sample.id, prompt, asked)
+        found = _GRADE_LINE.fullmatch(reply)
+        if found is None or not low <= int(found[1]) <= high:
+            raise ModelError(f"the judge gave no grade from {low} to {high}: {reply[:200]!r}")
+        return int(found[1])
 
     named: Judge = _named(
         grade, name, {"judge": model.identity(), "rubric": rubric, "scale": scale, "params": asked}
@@ -120,8 +123,6 @@ def duel(
         ]
         replies = await asyncio.gather(*(_ask(model, sample.id, prompt, asked) for prompt in prompts))
         first, second = (_points(reply, place) for reply, place in zip(replies, "AB"))
-        if first is None or second is None:
-            return {"win": None, "consistent": None}
         return {"win": first if first == second else 0.5, "consistent": first == second}
 
     about = {"judge": model.identity(), "rubric": rubric, "against": against, "params": asked}
@@ -141,11 +142,11 @@ def _quote(text: object) -> str:
     return str(text).replace("</", "< /")
 
 
-def _points(reply: str, place: str) -> float | None:
+def _points(reply: str, place: str) -> float:
     """What a verdict gives the answer that stood at a place."""
     found = _DUEL_LINE.fullmatch(reply)
     if found is None:
-        return None
+        raise ModelError(f"the judge named no better one: {reply[:200]!r}")
     verdict = found[1].upper()
     return 0.5 if verdict == "TIE" else float(verdict == place)
 

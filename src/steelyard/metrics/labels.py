@@ -32,6 +32,9 @@ def scores_by_label(sample: Sample, response: Response) -> dict[str, float]:
     """The scores of an answer by label; a sequence of them belongs to the sample's options."""
     scores = response.scores
     if isinstance(scores, Mapping):
+        # A single score is a score of the answer, no choice among labels.
+        if len(scores) < 2:
+            return {}
         return {fold(label): float(score) for label, score in scores.items()}
     options = sample.choices or ()
     return {fold(option): float(score) for option, score in zip(options, scores or ())}
