@@ -63,7 +63,8 @@ def test_choices_are_as_likely(file: Path) -> None:
         Request("0", text, choices=[" 19", " 7", " Tom has", " He pays 12 dollars"]) for text in QUESTIONS
     ]
     for mine, other in zip(ours.batch(asked), theirs.batch(asked)):
-        assert other.scores == pytest.approx(mine.scores, abs=2e-2)
+        # llama.cpp keeps keys and values in half precision.
+        assert other.scores == pytest.approx(mine.scores, rel=1e-2, abs=2e-2)
         assert other.raw == mine.raw
     theirs.close()
 

@@ -46,9 +46,11 @@ class Gguf(TokenModel):
             raise ModelError(f"there is no GGUF file {self.path}")
         self._fingerprint = fingerprint(self.path)
         trained = int(_context_length(_load(self.path, vocab_only=True).metadata) or positions)
+        # llama.cpp may set more aside than it is asked for, and then fails beyond what it was asked for.
+        positions = min(positions, trained)
         self._llama = _load(
             self.path,
-            n_ctx=min(positions, trained),
+            n_ctx=positions,
             n_threads=threads or _MOST_THREADS,
             n_gpu_layers=gpu_layers,
         )
@@ -58,7 +60,7 @@ class Gguf(TokenModel):
         super().__init__(
             template=ChatTemplate(source, tokens=marks) if source else None,
             begin=next((token for token in (begin, end) if token >= 0), None),
-            positions=self._llama.n_ctx(),
+            positions=positions,
             chat=chat,
             params={"max_tokens": max_tokens, **(params or {})},
         )
