@@ -151,7 +151,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--peer-python", type=Path)
-    parser.add_argument("--peer-batches", nargs="+", default=["8", "32"])
+    parser.add_argument("--peer-batches", nargs="+", default=["4", "16", "32"])
     parser.add_argument("--only", nargs="+", choices=list(TARGETS), default=list(TARGETS))
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--alone", action="store_true", help="without the peer")

@@ -24,7 +24,7 @@ from steelyard.models.answers import Line, common_prefix
 # A shorter prefix costs more to keep apart than to compute again in every row.
 SHORTEST_PREFIX = 8
 # A CPU multiplies a few hundred tokens as fast as thousands, and these stay in its caches.
-_FED_ON_CPU = 1024
+_FED_ON_CPU = 512
 _FED_ELSEWHERE = 32768
 # Hybrids of attention with anything that has no keys and values cannot branch or be cut back.
 _ATTENTION = {"full_attention", "sliding_attention"}
