@@ -118,7 +118,7 @@ def find_peer(given: Path | None) -> Path:
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", CACHE / "peer"], check=True)
         for needed in (
-            [f"torch=={torch.__version__}"],
+            [f"torch=={torch.__version__.split('+')[0]}"],
             ["lm-eval[hf]", f"transformers=={transformers.__version__}"],
         ):
             subprocess.run([python, "-m", "pip", "install", "--quiet", *needed], check=True)

@@ -47,7 +47,7 @@ def warp(logits: Any, params: dict[str, Any]) -> Any:
         [{}, {"top_k": 3}, {"top_p": 0.7}, {"min_p": 0.2}, {"top_k": 4, "top_p": 0.83, "min_p": 0.11}]
     ),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_draws_follow_the_warped_probabilities(
     rows: list[list[float]], temperature: float, params: dict[str, Any]
 ) -> None:
