@@ -136,7 +136,9 @@ def test_differences_see_added_and_removed_keys() -> None:
 def test_an_identity_with_tuples_and_paths_can_be_resumed(tmp_path: Path) -> None:
     identity = {"shots": [("q", "a")], "path": Path("/x")}
     Run.create(tmp_path / "r", {"identity": identity}).close()
-    Run.resume(tmp_path / "r", identity).close()
+    resumed = Run.resume(tmp_path / "r", identity)
+    assert resumed.about["identity"] == {"shots": [["q", "a"]], "path": "/x"}
+    resumed.close()
 
 
 def test_a_used_folder_is_not_overwritten(tmp_path: Path) -> None:
