@@ -103,7 +103,8 @@ def test_any_jumble_of_digits_and_signs_is_survived(text):
 def test_long_texts_end(piece):
     text = piece * 5000
     for name in BUILTINS["extractors"]:
-        extractor(name)(text, SAMPLE)
+        found = extractor(name)(text, SAMPLE)
+        assert 0 <= found.start <= found.end <= len(text)
 
 
 def test_unknown_and_bad_extractors_say_what_is_wrong():
