@@ -14,9 +14,9 @@ import pyarrow
 import pyarrow.dataset
 import pytest
 
+from steelyard.builtin import BUILTINS, Builtin
 from steelyard.data.source import Data
 from steelyard.errors import DataError, MissingExtra, UnknownName, UsageError
-from steelyard.plugins import BUILTINS, Builtin
 from steelyard.store import Run
 from steelyard.types import Record, Request, Response, Sample
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from steelyard.builtin import BUILTINS
 from steelyard.errors import UnknownName, UsageError
 from steelyard.metrics.extraction import NOTHING, Extraction, extractor, find_letter, find_number
-from steelyard.plugins import BUILTINS
 from steelyard.types import Sample
 
 LABELLED = Path(__file__).with_name("extraction_cases.jsonl")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from argparse import Namespace
 
+from steelyard.builtin import BUILTINS
 from steelyard.cli.screen import printable, show, show_json
-from steelyard.plugins import BUILTINS, names
+from steelyard.plugins import names
 
 KINDS = tuple(BUILTINS)
 _FORMS = (

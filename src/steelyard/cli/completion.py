@@ -10,9 +10,9 @@ from __future__ import annotations
 import shlex
 from argparse import Action, Namespace
 
+from steelyard.builtin import BUILTINS
 from steelyard.cli.parser import Parser, build_parser
 from steelyard.cli.screen import show
-from steelyard.plugins import BUILTINS
 
 _NAMES = {
     "model": "models",

@@ -18,13 +18,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from steelyard.builtin import BUILTINS
 from steelyard.data.files import Files, Stdin, find_files, is_data_file
 from steelyard.data.hub import PREFIXES, Hub, choose_split, is_saved
 from steelyard.data.memory import Function, Rows, Stream
 from steelyard.data.rows import Origin
 from steelyard.data.tables import Frame, is_frame
 from steelyard.errors import DataError, UsageError
-from steelyard.plugins import BUILTINS, is_reference, resolve
+from steelyard.plugins import is_reference, resolve
 
 
 def open_origin(

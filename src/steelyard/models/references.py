@@ -18,10 +18,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from steelyard.builtin import BUILTINS
 from steelyard.errors import ModelError, SteelyardError, UsageError, describe
 from steelyard.models.base import Model
 from steelyard.models.functions import FunctionModel
-from steelyard.plugins import BUILTINS, call_with, is_reference, resolve
+from steelyard.plugins import call_with, is_reference, resolve
 
 _HUB = re.compile(r"[\w.-]+/[\w.-]+")
 _ENGINES = ("huggingface", "embedded")

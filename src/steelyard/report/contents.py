@@ -11,11 +11,12 @@ from typing import Any
 
 import msgspec
 
+from steelyard.builtin import BUILTINS
 from steelyard.errors import StoreError, UnknownName, UsageError
 from steelyard.metrics.base import Metric
 from steelyard.metrics.extraction import Extractor, extractor
 from steelyard.metrics.summary import Result, Summary
-from steelyard.plugins import BUILTINS, resolve
+from steelyard.plugins import resolve
 from steelyard.store import Run
 from steelyard.types import Record
 

@@ -7,10 +7,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from steelyard.builtin import BUILTINS
 from steelyard.errors import UnknownName
 from steelyard.metrics.base import Metric, name_of
 from steelyard.metrics.extraction import Extraction, Extractor
-from steelyard.plugins import BUILTINS
 from steelyard.store import Run
 from steelyard.types import Prompt, Record, Response, Score
 

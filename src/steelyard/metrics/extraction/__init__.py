@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from steelyard.builtin import BUILTINS
 from steelyard.errors import UsageError
 from steelyard.metrics.extraction.base import (
     NOTHING,
@@ -28,7 +29,7 @@ from steelyard.metrics.extraction.base import (
 from steelyard.metrics.extraction.letters import find_letter
 from steelyard.metrics.extraction.numbers import find_number
 from steelyard.metrics.extraction.phrases import LETTERS
-from steelyard.plugins import BUILTINS, resolve, source_digest
+from steelyard.plugins import resolve, source_digest
 from steelyard.types import Sample
 
 __all__ = [

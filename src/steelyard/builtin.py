@@ -1,0 +1,141 @@
+"""What comes along and has a name of its own: where each thing lives, and what it is in one line."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Builtin(NamedTuple):
+    """A thing of ours: where it lives, and what it is in one line."""
+
+    target: str
+    summary: str
+
+
+BUILTINS: dict[str, dict[str, Builtin]] = {
+    "models": {
+        "embedded": Builtin(
+            "steelyard.models.embedded:Embedded",
+            "a small model that comes along, or any small Llama folder: path=…",
+        ),
+        "gguf": Builtin("steelyard.models.gguf:Gguf", "a GGUF file through llama.cpp: path=…"),
+        "hf": Builtin("steelyard.models.huggingface:load_huggingface", "short for huggingface"),
+        "http": Builtin("steelyard.models.http:HttpModel", "a service behind HTTP: url=…, wire=plain"),
+        "huggingface": Builtin(
+            "steelyard.models.huggingface:load_huggingface",
+            "a text model of transformers, from a folder or the hub: path=…",
+        ),
+    },
+    "data": {
+        "demo/arithmetic": Builtin("steelyard.data.demo:ARITHMETIC", "word problems with worked answers"),
+        "demo/choice": Builtin("steelyard.data.demo:CHOICE", "questions with four options"),
+        "demo/sentences": Builtin("steelyard.data.demo:SENTENCES", "short questions about short texts"),
+        "demo/train": Builtin("steelyard.data.demo:TRAIN", "word problems to show as worked examples"),
+    },
+    "extractors": {
+        "boxed": Builtin("steelyard.metrics.extraction:find_box", "what the last \\boxed{…} holds"),
+        "last_line": Builtin(
+            "steelyard.metrics.extraction:find_last_line", "the last line that is not blank"
+        ),
+        "letter": Builtin("steelyard.metrics.extraction.letters:find_letter", "the option that is chosen"),
+        "number": Builtin(
+            "steelyard.metrics.extraction.numbers:find_number", "the number that is the answer"
+        ),
+        "text": Builtin("steelyard.metrics.extraction:find_text", "the whole text, without reasoning"),
+    },
+    "tasks": {
+        "arithmetic": Builtin("steelyard.tasks.written:arithmetic", "word problems in the GSM8K format"),
+        "choice": Builtin(
+            "steelyard.tasks.choice:choice_task", "given options: by=letter, letter-likelihood, likelihood"
+        ),
+        "classification": Builtin(
+            "steelyard.tasks.labels:classification", "texts with one of several labels"
+        ),
+        "questions": Builtin("steelyard.tasks.written:questions", "questions with short answers"),
+        "summaries": Builtin("steelyard.tasks.written:summaries", "texts with a reference summary"),
+    },
+    "metrics": {
+        "acc": Builtin("steelyard.metrics.choices:acc", "the right option is the likeliest"),
+        "acc_bytes": Builtin(
+            "steelyard.metrics.choices:acc_bytes", "the right option is the likeliest per byte"
+        ),
+        "acc_norm": Builtin(
+            "steelyard.metrics.choices:acc_norm", "the right option is the likeliest per character"
+        ),
+        "acc_token": Builtin(
+            "steelyard.metrics.choices:acc_token", "the right option is the likeliest per token"
+        ),
+        "accuracy": Builtin("steelyard.metrics.labels:accuracy", "the label given is the target"),
+        "auroc": Builtin("steelyard.metrics.labels:auroc", "area under the ROC curve, averaged over labels"),
+        "bleu": Builtin("steelyard.metrics.corpus:bleu", "BLEU over the whole set, as sacrebleu has it"),
+        "cer": Builtin("steelyard.metrics.overlap:cer", "character errors for each character of the target"),
+        "choice": Builtin(
+            "steelyard.metrics.choices:choice",
+            "the option chosen in the text, by letter or words, is the target",
+        ),
+        "choice_prob": Builtin(
+            "steelyard.metrics.choices:choice_prob", "the probability of the right option"
+        ),
+        "chrf": Builtin("steelyard.metrics.corpus:chrf", "chrF over the whole set"),
+        "clinical_correctness": Builtin(
+            "steelyard.metrics.clinical:clinical_correctness", "equal, or one in the other, word for word"
+        ),
+        "confusion": Builtin("steelyard.metrics.labels:confusion", "how often each target got each label"),
+        "contains": Builtin("steelyard.metrics.text:contains", "the target occurs in the answer"),
+        "contains_ci": Builtin(
+            "steelyard.metrics.text:contains_ci", "the target occurs in the answer, up to case"
+        ),
+        "duel": Builtin(
+            "steelyard.metrics.judges:duel",
+            "a factory: duel(model) asks which of two answers is better, in both orders",
+        ),
+        "exact": Builtin("steelyard.metrics.text:exact", "the answer is the target"),
+        "exact_ci": Builtin(
+            "steelyard.metrics.text:exact_ci", "the answer is the target, up to case and white space"
+        ),
+        "exact_words": Builtin(
+            "steelyard.metrics.text:exact_words",
+            "the answer has the target's words, up to case, punctuation, articles",
+        ),
+        "f1_macro": Builtin("steelyard.metrics.labels:f1_macro", "F1, averaged over labels"),
+        "f1_micro": Builtin("steelyard.metrics.labels:f1_micro", "F1 over all labels together"),
+        "f1_weighted": Builtin(
+            "steelyard.metrics.labels:f1_weighted", "F1, averaged over labels by their frequency"
+        ),
+        "judge": Builtin(
+            "steelyard.metrics.judges:judge", "a factory: judge(model) asks a model for a grade"
+        ),
+        "number": Builtin("steelyard.metrics.numbers:number", "the number the answer gives is the target"),
+        "precision_macro": Builtin(
+            "steelyard.metrics.labels:precision_macro", "precision, averaged over labels"
+        ),
+        "precision_micro": Builtin(
+            "steelyard.metrics.labels:precision_micro", "precision over all labels together"
+        ),
+        "precision_weighted": Builtin(
+            "steelyard.metrics.labels:precision_weighted",
+            "precision, averaged over labels by their frequency",
+        ),
+        "recall_macro": Builtin("steelyard.metrics.labels:recall_macro", "recall, averaged over labels"),
+        "recall_micro": Builtin("steelyard.metrics.labels:recall_micro", "recall over all labels together"),
+        "recall_weighted": Builtin(
+            "steelyard.metrics.labels:recall_weighted", "recall, averaged over labels by their frequency"
+        ),
+        "regex": Builtin(
+            "steelyard.metrics.text:regex", "the pattern that is the target occurs in the answer"
+        ),
+        "rouge_1": Builtin("steelyard.metrics.overlap:rouge_1", "F1 of words"),
+        "rouge_2": Builtin("steelyard.metrics.overlap:rouge_2", "F1 of pairs of words"),
+        "rouge_l": Builtin(
+            "steelyard.metrics.overlap:rouge_l", "F1 of the longest common subsequence of words"
+        ),
+        "starts_with": Builtin("steelyard.metrics.text:starts_with", "the answer begins with the target"),
+        "token_f1": Builtin(
+            "steelyard.metrics.overlap:token_f1", "F1 of words, up to case, punctuation, articles"
+        ),
+        "wer": Builtin("steelyard.metrics.overlap:wer", "word errors for each word of the target"),
+    },
+    "wires": {
+        "plain": Builtin("steelyard.wire.plain:Plain", "a JSON list of inputs, a JSON list of answers"),
+    },
+}
