@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from steelyard.errors import SteelyardError as SteelyardError
     from steelyard.evaluation import evaluate as evaluate
     from steelyard.evaluation import rescore as rescore
+    from steelyard.media.images import Image as Image
     from steelyard.meter import Meter as Meter
     from steelyard.metrics.base import Corpus as Corpus
     from steelyard.models.base import LocalModel as LocalModel
@@ -43,6 +44,7 @@ _HOMES = {
     "Chunk": "types",
     "Corpus": "metrics.base",
     "Data": "data.source",
+    "Image": "media.images",
     "LocalModel": "models.base",
     "Meter": "meter",
     "Model": "models.base",

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from steelyard.errors import UsageError
-from steelyard.models.credentials import MASK, is_secret, mask_url
+from steelyard.masking import MASK, mask_url
+from steelyard.models.credentials import is_secret
 
 _KEY = re.compile(r"[A-Za-z_][\w.-]*")
 _ENVIRONMENT = "env:"

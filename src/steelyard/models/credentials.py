@@ -9,12 +9,11 @@ from typing import Any, Literal
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from steelyard.errors import UsageError
+from steelyard.masking import MASK, mask_url, names_secret
 
 Auth = Literal["bearer", "header", "query", "basic", "none"]
 
-MASK = "***"
 _WAYS = ("bearer", "header", "query", "basic", "none")
-_SECRET = ("auth", "key", "token", "secret", "cookie", "password")
 _SECRET_OPTION = re.compile(
     r"(.*_)?(api_?key|(access|private|secret)_key|secret|password|authorization|cookies?|headers)"
     r"|(.*_)?(api|auth|access|bearer|hf)_token|token",
@@ -34,19 +33,6 @@ def show_options(options: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in options.items()
         if not is_secret(name)
     }
-
-
-def mask_url(text: str) -> str:
-    """An address without user, password and keys; any other text as it is."""
-    if not re.match(r"[a-z][a-z+]*://", text):
-        return text
-    parts = urlsplit(text)
-    _, at, host = parts.netloc.rpartition("@")
-    query = "&".join(
-        f"{pair.partition('=')[0]}={MASK}" if "=" in pair and _is_secret(pair.partition("=")[0]) else pair
-        for pair in parts.query.split("&")
-    )
-    return urlunsplit(parts._replace(netloc=f"{MASK}@{host}" if at else host, query=query))
 
 
 class Credentials:
@@ -79,7 +65,7 @@ class Credentials:
     def _find_secrets(self, api_key: str | None, query: str) -> list[str]:
         found = [api_key or "", *(api_key or "").split(":")]
         for name, value in [*self.headers.items(), *parse_qsl(query)]:
-            if _is_secret(name):
+            if names_secret(name):
                 found += [value, value.rpartition(" ")[2]]
         found += [quote(secret, safe="") for secret in found]
         # The longest first, so that no rest of one is left over; one or two letters are no secret.
@@ -104,8 +90,4 @@ def _sign_in(api_key: str, auth: str) -> dict[str, str]:
 
 
 def _shown(name: str, value: str) -> str:
-    return MASK if _is_secret(name) else value
-
-
-def _is_secret(name: str) -> bool:
-    return any(word in name.lower() for word in _SECRET)
+    return MASK if names_secret(name) else value

@@ -1,0 +1,1 @@
+"""Pictures: files, pages of documents, downloads, and what programs hold in memory."""

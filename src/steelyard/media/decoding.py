@@ -1,0 +1,197 @@
+"""Encoded pictures: what they are, how large, and as they are to be seen.
+
+Colours are taken as they stand: a colour profile in the file is not applied.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any
+
+from steelyard.errors import DataError, describe, need
+from steelyard.media.kinds import describe_bytes
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
+MOST_PIXELS = 100_000_000
+"""Pictures with more pixels are refused by their header; may be set."""
+
+# Only what is a picture and is told by its first bytes: no PostScript, which is a program.
+_FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP", "PPM", "JPEG2000", "AVIF", "QOI", "HEIF")
+_PORTABLE = {"PNG": "png", "JPEG": "jpeg", "MPO": "jpeg", "GIF": "gif", "WEBP": "webp"}
+_ORIENTATION = 0x0112
+
+
+def decode(file: IO[bytes], name: str) -> Picture:
+    """The picture in a file: upright, RGB, the first frame."""
+    with opened(file, name) as picture:
+        return straighten(picture, name)
+
+
+def measure(file: IO[bytes], name: str) -> tuple[int, int]:
+    """Width and height of the picture in a file, as it is upright, by its header."""
+    with opened(file, name) as picture:
+        return upright_size(picture)
+
+
+def portable(file: IO[bytes], name: str) -> str | None:
+    """The media type of a file that any program shows as `decode` does; None for any other."""
+    with opened(file, name) as picture:
+        kind = _PORTABLE.get(picture.format or "")
+        several = picture.format != "MPO" and getattr(picture, "is_animated", False)
+        if kind is None or several or orientation(picture) != 1:
+            return None
+        if picture.mode not in ("RGB", "L", "P", "1") or _has_transparency(picture):
+            return None
+        return f"image/{kind}"
+
+
+def encode(picture: Picture) -> bytes:
+    """A picture as PNG."""
+    buffer = io.BytesIO()
+    # The least effort: several times as fast for a few per cent more bytes.
+    picture.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+@contextmanager
+def opened(file: IO[bytes], name: str) -> Iterator[Picture]:
+    """The picture in a file, its header read and its size within the limit."""
+    head = file.read(64)
+    if not head:
+        raise DataError(f"{name} is empty", hint="was it written to its end?")
+    try:
+        picture = _identify(file, head)
+        if picture is None:
+            raise DataError(f"{name} is not a picture: it is {describe_bytes(head)}")
+        check_size(picture.size, name)
+        yield picture
+    except DataError:
+        raise
+    except Exception as error:
+        raise _damage(error, name) from error
+
+
+def check_size(size: tuple[int, int], name: str) -> None:
+    """Raise a DataError for a picture that has no pixel or too many."""
+    width, height = size
+    if width < 1 or height < 1:
+        raise DataError(f"{name} has no pixel: it is {width}x{height}")
+    if width * height > MOST_PIXELS:
+        hint = f"at most {MOST_PIXELS:,}: steelyard.media.decoding.MOST_PIXELS"
+        raise DataError(f"{name} has {width:,}x{height:,} pixels, too many", hint=hint)
+
+
+def orientation(picture: Picture) -> int:
+    """How a picture is to be turned, as EXIF says it: 1 for not at all."""
+    if picture.format == "PNG" and not {"exif", "Raw profile type exif"} & picture.info.keys():
+        # Looking for it further would decode the pixels.
+        return 1
+    try:
+        found = picture.getexif().get(_ORIENTATION, 1)
+    except Exception:  # noqa: BLE001 - a damaged note beside a picture is no damage to it
+        return 1
+    return found if isinstance(found, int) and 1 <= found <= 8 else 1
+
+
+def upright_size(picture: Picture) -> tuple[int, int]:
+    """Width and height of a picture once it is turned."""
+    width, height = picture.size
+    return (height, width) if orientation(picture) >= 5 else (width, height)
+
+
+def straighten(picture: Picture, name: str) -> Picture:
+    """A picture turned as its EXIF says, in RGB, what is transparent in white."""
+    turn = orientation(picture)
+    picture.load()
+    shown = _rgb(picture, name)
+    if turn == 1:
+        return shown
+    from PIL.Image import Transpose
+
+    turns = "FLIP_LEFT_RIGHT ROTATE_180 FLIP_TOP_BOTTOM TRANSPOSE ROTATE_270 TRANSVERSE ROTATE_90".split()
+    return shown.transpose(Transpose[turns[turn - 2]])
+
+
+def _rgb(picture: Picture, name: str) -> Picture:
+    from PIL.Image import new
+
+    if picture.mode.startswith(("I", "F")):
+        return _grey(picture, name).convert("RGB")
+    if _has_transparency(picture):
+        seen = picture.convert("RGBA")
+        white = new("RGB", seen.size, "white")
+        white.paste(seen, mask=seen.getchannel("A"))
+        return white
+    if picture.mode == "RGB":
+        return picture.copy()
+    return picture.convert("RGB")
+
+
+def _has_transparency(picture: Picture) -> bool:
+    if picture.mode in ("RGBA", "RGBa", "LA", "La", "PA"):
+        return True
+    return "transparency" in picture.info and picture.mode in ("P", "RGB", "L", "1")
+
+
+def _grey(picture: Picture, name: str) -> Picture:
+    """Grey of more than eight bits as grey of eight."""
+    import numpy as np
+    from PIL.Image import fromarray
+
+    values = np.asarray(picture).astype("float32")
+    finite = np.isfinite(values)
+    if not finite.all():
+        if not finite.any():
+            raise DataError(f"{name} has no pixel that is a number")
+        values = np.where(finite, values, values[finite].min())
+    low, high = float(values.min()), float(values.max())
+    if picture.mode.startswith("I;16") or (picture.format == "PNG" and high <= 65535):
+        low, high = 0.0, 65535.0
+    elif low >= 0:
+        # The least range that holds the values is the one they were written for.
+        low, high = 0.0, next((top for top in _TOPS[picture.mode[0]] if high <= top), high)
+    scale = 255 / (high - low) if high > low else 0.0
+    return fromarray(((values - low) * scale).round().astype("uint8"))
+
+
+_TOPS = {"I": (255.0, 65535.0), "F": (1.0, 255.0, 65535.0)}
+
+_ready = threading.Lock()
+
+
+def _identify(file: IO[bytes], head: bytes) -> Any:
+    """What decodes a file, its header read; None where nothing does."""
+    need("PIL", extra="images")
+    import PIL.Image
+
+    with _ready:
+        PIL.Image.init()
+    # Not PIL.Image.open: it warns of sizes that are none of its business here.
+    tried: Exception | None = None
+    for kind in _FORMATS:
+        make, accept = PIL.Image.OPEN.get(kind, (None, None))
+        if make is None or accept is None or accept(head[:16]) is not True:
+            continue
+        file.seek(0)
+        try:
+            return make(file, "")
+        except (SyntaxError, IndexError, TypeError) as error:
+            tried = error
+    if tried is not None:
+        raise tried
+    return None
+
+
+def _damage(error: Exception, name: str) -> DataError:
+    text = describe(error)
+    if isinstance(error, MemoryError):
+        return DataError(f"{name} does not fit into memory")
+    if isinstance(error, EOFError) or re.search("truncat|not enough|premature|end of file", text, re.I):
+        return DataError(f"{name} is cut off: {text}", hint="was it written or downloaded to its end?")
+    return DataError(f"{name} is damaged: {text}")
