@@ -1,111 +1,136 @@
-"""What a `with` block costs: wall, CPU, memory and, on a GPU, its memory and energy.
+"""What a `with` block, or a call, costs: wall, CPU, memory and, on a GPU, its memory and energy.
 
-with Meter() as meter:
-    work()
-print(meter.cost.cpu)
+    with Meter() as meter:
+        work()
+    print(meter.cost.cpu)
+
+    found = measure(work, 7)
+    print(found.result, found.cost.wall)
+
+Everything is counted for the whole process: two blocks at the same time each see both.
 """
 
 from __future__ import annotations
 
-import os
+import functools
 import resource
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
-from typing import Any
+from typing import Any, Generic, ParamSpec, TypeVar
 
+from steelyard.types import Cost
+
+__all__ = ["Cost", "Measured", "Meter", "measure"]
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+# One at a time may begin, end or be read: a peak that one resets must have been noted by all others.
+_lock = Lock()
 _active: list[Meter] = []
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What was spent; memory in bytes, energy in joules, None where it cannot be known."""
-
-    wall: float
-    cpu: float
-    rss_idle_bytes: int
-    rss_peak_bytes: int
-    gpu_peak_bytes: int | None = None
-    gpu_energy_joules: float | None = None
 
 
 class Meter:
     """Measures its block; `cost` may be read inside it, and stays after it."""
 
     def __enter__(self) -> Meter:
-        _note_peaks()
-        self._idle, self._peak = _rss(), 0
-        _reset_peak()
-        self._gpu = _Gpu()
+        with _lock:
+            for meter in _active:
+                meter._note_peaks()
+            self._idle, _ = _memory()
+            self._peak = 0
+            self._gpu_peaks: dict[int, int] = {}
+            self._cost: Cost | None = None
+            _reset_peaks()
+            _active.append(self)
+        _finish_gpu_work()
+        self._energy = _energy()
         self._wall, self._cpu = time.perf_counter(), _cpu()
-        self._cost: Cost | None = None
-        _active.append(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        _finish_gpu_work()
         self._cost = self.cost
-        _active.remove(self)
+        with _lock:
+            _active.remove(self)
 
     @property
     def cost(self) -> Cost:
         """What the block has cost so far, or did cost."""
         if self._cost is not None:
             return self._cost
+        wall, cpu = time.perf_counter() - self._wall, _cpu() - self._cpu
+        with _lock:
+            self._note_peaks()
         return Cost(
-            wall=time.perf_counter() - self._wall,
-            cpu=_cpu() - self._cpu,
+            wall=wall,
+            cpu=cpu,
             rss_idle_bytes=self._idle,
-            rss_peak_bytes=max(self._peak, _peak_rss()),
-            gpu_peak_bytes=self._gpu.peak(),
-            gpu_energy_joules=self._gpu.energy(),
+            rss_peak_bytes=self._peak,
+            gpu_peak_bytes=sum(self._gpu_peaks.values()) if self._gpu_peaks else None,
+            gpu_energy_joules=self._joules(),
         )
 
-    def _note(self, peak: int) -> None:
-        self._peak = max(self._peak, peak)
+    def _note_peaks(self) -> None:
+        self._peak = max(self._peak, _memory()[1])
+        for device, peak in _gpu_peaks().items():
+            self._gpu_peaks[device] = max(self._gpu_peaks.get(device, 0), peak)
+
+    def _joules(self) -> float | None:
+        """What the cards that hold something of this process have spent since the beginning."""
+        now = _energy()
+        used = [device for device, peak in self._gpu_peaks.items() if peak]
+        if now is None or self._energy is None or any(device not in self._energy for device in used):
+            return None
+        return sum(now[device] - self._energy[device] for device in used)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured(Generic[T]):
+    """What a call gave, and what it cost."""
+
+    result: T
+    cost: Cost
+
+
+def measure(work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Measured[T]:
+    """Call `work` with what follows it; what it raises is raised."""
+    with Meter() as meter:
+        result = work(*args, **kwargs)
+    return Measured(result, meter.cost)
 
 
 def _cpu() -> float:
     """CPU seconds of this process and the children it has waited for."""
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
 
 
-def _status(field: str) -> int | None:
+def _memory() -> tuple[int, int]:
+    """The memory of this process, and the most of it since the last reset, in bytes."""
     try:
-        text = Path("/proc/self/status").read_text()
-    except OSError:
-        return None
-    for line in text.splitlines():
-        if line.startswith(field + ":"):
-            return int(line.split()[1]) * 1024
-    return None
+        status = Path("/proc/self/status").read_bytes()
+        peak, rss = (int(status.split(name, 1)[1].split(None, 1)[0]) for name in (b"VmHWM:", b"VmRSS:"))
+        return rss * 1024, peak * 1024
+    except (OSError, IndexError):
+        # Elsewhere than on Linux only the most that it ever was is known.
+        unit = 1 if sys.platform == "darwin" else 1024
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        return most, most
 
 
-def _peak_rss() -> int:
-    peak = _status("VmHWM")
-    if peak is not None:
-        return peak
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def _rss() -> int:
-    return _status("VmRSS") or _peak_rss()
-
-
-def _note_peaks() -> None:
-    # A meter inside another resets the kernel's peak, so the outer ones take note of it first.
-    if _active:
-        peak = _peak_rss()
-        for meter in _active:
-            meter._note(peak)
-
-
-def _reset_peak() -> None:
+def _reset_peaks() -> None:
+    cuda = _cuda()
+    if cuda is not None:
+        for device in range(cuda.device_count()):
+            cuda.reset_peak_memory_stats(device)
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
@@ -113,37 +138,57 @@ def _reset_peak() -> None:
         return
 
 
-class _Gpu:
-    """The GPUs as far as this process already uses them; nothing is loaded for the sake of measuring."""
+def _cuda() -> Any:
+    """torch's view of the GPUs, once this process uses one; nothing is loaded for the sake of measuring."""
+    cuda: Any = getattr(sys.modules.get("torch"), "cuda", None)
+    in_use = getattr(cuda, "is_initialized", None)
+    return cuda if in_use is not None and in_use() else None
 
-    def __init__(self) -> None:
-        torch: Any = sys.modules.get("torch")
-        self._cuda: Any = None
-        if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
-            self._cuda = torch.cuda
-            for device in range(self._cuda.device_count()):
-                self._cuda.reset_peak_memory_stats(device)
-        self._joules = self._total_energy()
 
-    def peak(self) -> int | None:
-        if self._cuda is None:
-            return None
-        return int(sum(self._cuda.max_memory_allocated(n) for n in range(self._cuda.device_count())))
+def _finish_gpu_work() -> None:
+    """Wait for what was given to the GPUs: work begun before is not the block's, its own is."""
+    cuda = _cuda()
+    if cuda is not None:
+        for device in range(cuda.device_count()):
+            if cuda.memory_allocated(device):
+                cuda.synchronize(device)
 
-    def energy(self) -> float | None:
-        now = self._total_energy()
-        return None if now is None or self._joules is None else now - self._joules
 
-    def _total_energy(self) -> float | None:
-        if self._cuda is None:
-            return None
-        try:
-            import pynvml
-        except ImportError:
-            return None
-        try:
-            pynvml.nvmlInit()
-            handles = [pynvml.nvmlDeviceGetHandleByIndex(n) for n in range(self._cuda.device_count())]
-            return float(sum(pynvml.nvmlDeviceGetTotalEnergyConsumption(h) for h in handles)) / 1000
-        except pynvml.NVMLError:
-            return None
+def _gpu_peaks() -> dict[int, int]:
+    """The most memory that tensors held since the last reset, by GPU."""
+    cuda = _cuda()
+    if cuda is None:
+        return {}
+    return {device: int(cuda.max_memory_allocated(device)) for device in range(cuda.device_count())}
+
+
+def _energy() -> dict[int, float] | None:
+    """Joules that each GPU has spent since its driver was loaded; None where that cannot be known."""
+    cuda = _cuda()
+    if cuda is None:
+        return None
+    devices = [cuda.get_device_properties(n) for n in range(cuda.device_count())]
+    cards = _cards(tuple(str(getattr(device, "uuid", "")) for device in devices))
+    if cards is None:
+        return None
+    import pynvml
+
+    try:
+        spent = [pynvml.nvmlDeviceGetTotalEnergyConsumption(card) for card in cards]
+    except pynvml.NVMLError:
+        return None
+    return {device: float(millijoules) / 1000 for device, millijoules in enumerate(spent)}
+
+
+@functools.cache
+def _cards(uuids: tuple[str, ...]) -> tuple[Any, ...] | None:
+    """The driver's handles of GPUs: its numbering is not that of a process that sees only some of them."""
+    try:
+        import pynvml
+    except ImportError:
+        return None
+    try:
+        pynvml.nvmlInit()
+        return tuple(pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}") for uuid in uuids)
+    except pynvml.NVMLError:
+        return None

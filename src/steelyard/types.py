@@ -1,4 +1,4 @@
-"""The nouns: Part, Sample, Request, Chunk, Timing, Response, Record.
+"""The nouns: Part, Sample, Request, Chunk, Timing, Cost, Response, Record.
 
 A Sample becomes a Request; a Model answers in Chunks; the Response, with its Timing, is
 stored as a Record; every result that anyone wants is a function of Records.
@@ -19,6 +19,7 @@ from typing import Any, Literal, NamedTuple, TypedDict, Union
 
 __all__ = [
     "Chunk",
+    "Cost",
     "Message",
     "Part",
     "Prompt",
@@ -104,7 +105,9 @@ class Timing:
     """When things happened, in seconds on one monotonic clock.
 
     `due` is when the schedule wanted the request out, `sent` when it went, `chunks` when each
-    piece of the answer came, `done` when the last of it was in.
+    piece of the answer came, `done` when the last of it was in. A local model that is fed tokens
+    has a chunk a token; its `done` is when the answer was handed over, which is the end of the
+    batch that it was answered in, so the speed of writing is (n - 1) / (last - first) of its chunks.
     """
 
     due: float
@@ -133,10 +136,28 @@ class Timing:
         return [b - a for a, b in zip(self.chunks, self.chunks[1:])]
 
     def tpot(self, tokens_out: int) -> float | None:
-        """Time for each output token after the first."""
-        if not self.chunks or tokens_out < 2:
+        """Time for each output token after the first; None where the answer came in one piece."""
+        if len(self.chunks) < 2 or tokens_out < 2:
             return None
-        return (self.done - self.chunks[0]) / (tokens_out - 1)
+        return (self.chunks[-1] - self.chunks[0]) / (tokens_out - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What was spent; memory in bytes, energy in joules, None where it cannot be known.
+
+    `rss_idle_bytes` is the memory of the process before, `rss_peak_bytes` the most of it during.
+    Of answers given together, `shared` of them, each carries its part of the CPU time and of the
+    energy; wall and memory are those of them all.
+    """
+
+    wall: float
+    cpu: float
+    rss_idle_bytes: int
+    rss_peak_bytes: int
+    gpu_peak_bytes: int | None = None
+    gpu_energy_joules: float | None = None
+    shared: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +174,7 @@ class Response:
     timing: Timing | None = None
     error: str | None = None
     raw: Any = None
+    cost: Cost | None = None
 
 
 @dataclass(frozen=True, slots=True)

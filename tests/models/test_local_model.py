@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steelyard.engine import answer
-from steelyard.models.base import LocalModel
-from steelyard.types import Request, Response
+from steelyard.models.base import LocalModel, clock
+from steelyard.types import Request, Response, Timing
 
 
 class Recording(LocalModel):
@@ -211,3 +211,164 @@ def test_a_model_that_exits_fails_and_does_not_hang() -> None:
             raise SystemExit(3)
 
     assert ask(Leaving(), [1])[0].error == "SystemExit: 3"
+
+
+class Preparing(Recording):
+    """Makes ready what it answers with; without that it does so itself."""
+
+    batch_size = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ready: dict[int, str] = {}
+        self.begun: list[list[int]] = []
+
+    def prepare(self, requests: Sequence[Request]) -> None:
+        self.begun.append([self.length(r) for r in requests])
+        self.ready.update({id(r): f"<{r.prompt}>" for r in requests})
+
+
+def test_the_next_batch_is_prepared_while_one_is_answered() -> None:
+    class Overlapping(Preparing):
+        def __init__(self) -> None:
+            super().__init__()
+            self.preparing = threading.Event()
+            self.alone = 0
+
+        def prepare(self, requests: Sequence[Request]) -> None:
+            super().prepare(requests)
+            self.preparing.set()
+
+        def batch(self, requests: Sequence[Request]) -> list[Response]:
+            if min(self.length(r) for r in requests) > 0:
+                # Ends only once the next one's preparing has begun.
+                self.alone += not self.preparing.wait(10)
+                self.preparing.clear()
+            return super().batch(requests)
+
+    model = Overlapping()
+    answers = ask(model, [5, 4, 3, 2, 1, 0])
+    assert [a.text for a in answers] == ["<5>", "<4>", "<3>", "<2>", "<1>", "<0>"]
+    assert model.alone == 0
+    assert model.begun == [[3, 2], [1, 0]]
+    assert model.batches == [[5, 4], [3, 2], [1, 0]]
+    model.close()
+
+
+def test_no_more_than_one_batch_is_prepared_ahead() -> None:
+    class Counting(Preparing):
+        most = 0
+
+        def batch(self, requests: Sequence[Request]) -> list[Response]:
+            time.sleep(0.005)
+            for request in requests:
+                self.ready.pop(id(request), None)
+            self.most = max(self.most, len(self.ready))
+            return super().batch(requests)
+
+    model = Counting()
+    assert all(a.error is None for a in ask(model, list(range(40))))
+    assert len(model.begun) == 19
+    assert 0 < model.most <= 2
+    model.close()
+
+
+def test_what_fails_while_preparing_fails_only_itself() -> None:
+    class Fragile(Preparing):
+        def prepare(self, requests: Sequence[Request]) -> None:
+            super().prepare(requests)
+            if any(r.prompt == "3" for r in requests):
+                raise SystemExit("three")
+
+        def batch(self, requests: Sequence[Request]) -> list[Response]:
+            if any(r.prompt == "3" for r in requests):
+                raise ValueError("three")
+            return super().batch(requests)
+
+    model = Fragile()
+    answers = ask(model, [6, 5, 4, 3, 2, 1])
+    assert [a.error for a in answers] == [None, None, None, "ValueError: three", None, None]
+    assert model.begun == [[4, 3], [2, 1]]
+    model.close()
+
+
+def test_a_full_batch_of_the_next_wave_is_prepared_too() -> None:
+    started, go = threading.Event(), threading.Event()
+
+    class Waiting(Preparing):
+        def batch(self, requests: Sequence[Request]) -> list[Response]:
+            started.set()
+            go.wait(10)
+            return super().batch(requests)
+
+    async def main(model: LocalModel) -> None:
+        first = asyncio.gather(*(model.ask(Request(id=str(n), prompt="9")) for n in range(4)))
+        await asyncio.to_thread(started.wait, 10)
+        second = asyncio.gather(*(model.ask(Request(id=str(n), prompt=str(n))) for n in range(5)))
+        await asyncio.sleep(0.01)
+        go.set()
+        await first
+        await second
+
+    model = Waiting()
+    asyncio.run(main(model))
+    assert model.batches == [[9, 9], [9, 9], [4, 3], [2, 1], [0]]
+    assert model.begun == [[9, 9], [4, 3], [2, 1], [0]]
+    model.close()
+
+
+def test_closing_ends_both_threads() -> None:
+    class Named(Preparing):
+        @property
+        def name(self) -> str:
+            return "ending"
+
+    model = Named()
+    ask(model, [3, 2, 1])
+    mine = [t for t in threading.enumerate() if t.name.startswith("ending.")]
+    assert sorted(t.name for t in mine) == ["ending.batch", "ending.prepare"]
+    model.close()
+    for thread in mine:
+        thread.join(10)
+    assert not any(thread.is_alive() for thread in mine)
+
+
+def test_times_that_a_model_tells_are_kept_within_what_is_true() -> None:
+    class Telling(Recording):
+        def batch(self, requests: Sequence[Request]) -> list[Response]:
+            now = clock()
+            odd = Timing(due=0.0, sent=now - 1e6, chunks=[now - 1e6, now, now + 1e6], done=now + 1e6)
+            fair = Timing(due=0.0, sent=now, chunks=[now], done=clock())
+            return [Response(timing=odd if r.prompt == "1" else fair) for r in requests]
+
+    before = clock()
+    odd, fair = (a.timing for a in ask(Telling(), [1, 0]))
+    assert odd is not None
+    assert fair is not None
+    for timing in (odd, fair):
+        times = [timing.due, timing.sent, *timing.chunks, timing.done]
+        assert times == sorted(times)
+        assert before - 1e-6 <= times[0]
+        assert times[-1] <= clock() + 1e-6
+    assert len(odd.chunks) == 3
+    assert fair.chunks == [fair.sent]
+
+
+def test_each_answer_of_a_metered_model_carries_its_part_of_the_cost() -> None:
+    class Costly(Recording):
+        metered = True
+        batch_size = 4
+
+        def batch(self, requests: Sequence[Request]) -> list[Response]:
+            end = time.process_time() + 0.02
+            while time.process_time() < end:
+                pass
+            return super().batch(requests)
+
+    costs = [a.cost for a in ask(Costly(), [1] * 5)]
+    assert [cost.shared for cost in costs if cost] == [4, 4, 4, 4, 1]
+    assert all(cost and cost.wall >= 0.019 for cost in costs)
+    whole = [cost.cpu * cost.shared for cost in costs if cost]
+    assert min(whole) >= 0.019
+    assert all(cost and 0 < cost.rss_idle_bytes <= cost.rss_peak_bytes for cost in costs)
+    assert [a.cost for a in ask(Recording(), [1])] == [None]

@@ -6,27 +6,27 @@
 
 Calls of a LocalModel's `ask` that wait at the same time are answered together, sorted by
 length, on one thread that belongs to the model: evaluations, serving and the doors get
-batching from the same few lines.
+batching from the same few lines. A model that reads images or other files does that in `prepare`,
+which runs beside the batch before.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
-import time
-import weakref
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
-from queue import Empty, SimpleQueue
+from threading import Lock
 from types import MappingProxyType
 from typing import Any
 
-from steelyard.errors import describe
+from steelyard.models.batches import Batches, Listener, clock, watched
 from steelyard.models.credentials import show_options
 from steelyard.plugins import source_digest
-from steelyard.types import Chunk, Request, Response, Timing, Tokens
+from steelyard.types import Chunk, Cost, Request, Response, Timing, Tokens
 
-clock = time.perf_counter
+__all__ = ["Listener", "LocalModel", "Model", "clock"]
+
+_beginning = Lock()
 
 
 class Model:
@@ -39,6 +39,8 @@ class Model:
     """Whether it wants prompts as the turns of a chat."""
     options: Mapping[str, Any] = MappingProxyType({})
     """The options it was opened with."""
+    load_cost: Cost | None = None
+    """What it cost to open it, where `open_model` did."""
 
     @property
     def name(self) -> str:
@@ -90,10 +92,20 @@ class LocalModel(Model):
     """The most requests in one call of `batch`."""
     batch_tokens: int | None = None
     """The most `length` in one call of `batch`, counted as longest times number."""
+    metered: bool = False
+    """Whether each batch is measured, so that its answers carry their `cost`."""
 
     def batch(self, requests: Sequence[Request]) -> Sequence[Response]:
         """Answer several requests at once, in their order."""
         raise TypeError(f"{type(self).__name__} has no batch() method")
+
+    def prepare(self, requests: Sequence[Request]) -> None:
+        """Make ready what the next batch needs, on a second thread, while the batch before is answered.
+
+        At most one batch is prepared ahead, and only where it is known; `batch` must do with what
+        was not prepared. What fails here fails again in `batch`, for the request at fault. Requests
+        may be given up once prepared: of what was prepared two calls ago, nothing is asked any more.
+        """
 
     def length(self, request: Request) -> int:
         """How long a request is, in what `batch_tokens` counts; batches are sorted by it."""
@@ -102,168 +114,52 @@ class LocalModel(Model):
     def free(self) -> None:
         """Let go of cached memory after a batch did not fit."""
 
+    def listener(self, request: Request) -> Listener | None:
+        """Who hears the answer to a request of the batch under way while it is written, if anybody."""
+        return None if self.__batches is None else self.__batches.listeners.get(id(request))
+
     async def stream(self, request: Request) -> AsyncIterator[Chunk]:
-        """The whole answer as one chunk."""
-        response = await self.ask(request)
+        """The answer in the pieces that it is written in, as far as the model tells; else as one chunk."""
+        # A request of our own: who hears it is found by it, and others may ask the same one.
+        request = replace(request)
+        listener = Listener(asyncio.get_running_loop())
+        token = watched.set((request, listener))
+        try:
+            asking = asyncio.ensure_future(self.ask(request))
+        finally:
+            watched.reset(token)
+        try:
+            async for piece in listener.pieces(asking):
+                yield Chunk(piece)
+            response = await asking
+        finally:
+            listener.gone = True
+            asking.cancel()
         if response.error is not None:
             raise RuntimeError(response.error)
+        if not response.text.startswith(listener.said):
+            raise RuntimeError("the answer was begun anew while it was streamed, and became another one")
         tokens = response.tokens or Tokens()
-        yield Chunk(response.text, response.scores, tokens.input, tokens.output, response.raw)
+        rest = response.text[len(listener.said) :]
+        yield Chunk(rest, response.scores, tokens.input, tokens.output, response.raw)
 
     async def ask(self, request: Request) -> Response:
         """Wait for the batch that this request ends up in."""
         # Made when it is first needed, so that a subclass need not call __init__; under a name of
         # its own, so that no subclass comes in its way.
-        if self.__batches is None:
-            self.__batches = _Batches(self)
-        return await self.__batches.ask(request)
+        batches = self.__batches
+        if batches is None:
+            with _beginning:
+                batches = self.__batches
+                if batches is None:
+                    looks_ahead = getattr(self.prepare, "__func__", None) is not LocalModel.prepare
+                    batches = self.__batches = Batches(self, ahead=looks_ahead)
+        return await batches.ask(request)
 
     def close(self) -> None:
-        """End the thread; a batch under way is finished first."""
+        """End the threads; a batch under way is finished first."""
         if self.__batches is not None:
             self.__batches.close()
             self.__batches = None
 
-    __batches: _Batches | None = None
-
-
-class _Call:
-    """One waiting call of LocalModel.ask."""
-
-    __slots__ = ("asked", "future", "loop", "request")
-
-    def __init__(self, request: Request, loop: asyncio.AbstractEventLoop) -> None:
-        self.request = request
-        self.loop = loop
-        self.future: asyncio.Future[Response] = loop.create_future()
-        self.asked = clock()
-
-
-class _Batches:
-    """The thread that answers for a local model: waves of waiting calls, cut into batches."""
-
-    def __init__(self, model: LocalModel) -> None:
-        self.model = model
-        self.boxes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, list[_Call]]
-        self.boxes = weakref.WeakKeyDictionary()
-        self.inbox: SimpleQueue[list[_Call] | None] = SimpleQueue()
-        self.most: int | None = None
-        # A daemon: an interrupted program does not wait for a long batch to end.
-        threading.Thread(target=self._work, name=f"{model.name}.batch", daemon=True).start()
-
-    async def ask(self, request: Request) -> Response:
-        loop = asyncio.get_running_loop()
-        call = _Call(request, loop)
-        box = self.boxes.setdefault(loop, [])
-        box.append(call)
-        if len(box) == 1:
-            # Posted once the loop has run all that is ready, so that calls made together stay together.
-            loop.call_soon(self._post, loop)
-        return await call.future
-
-    def close(self) -> None:
-        self.inbox.put(None)
-
-    def _post(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.inbox.put(self.boxes.pop(loop))
-
-    def _work(self) -> None:
-        last = False
-        while not last and (wave := self.inbox.get()) is not None:
-            try:
-                while (more := self.inbox.get_nowait()) is not None:
-                    wave.extend(more)
-                last = True
-            except Empty:
-                pass
-            for batch in self._cut(wave):
-                # Calls given up in the meantime (an interrupted run) are not worth a batch.
-                calls = [call for call in batch if not call.future.done()]
-                if calls:
-                    begun = clock()
-                    _deliver(calls, self._answer([call.request for call in calls]), begun)
-
-    def _cut(self, wave: list[_Call]) -> Iterator[list[_Call]]:
-        """Cut waiting calls into batches of like length, the longest first."""
-        model = self.model
-        sized: list[tuple[int, _Call]] = []
-        for call in wave:
-            try:
-                sized.append((model.length(call.request), call))
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - the model boundary
-                _deliver([call], [Response(error=describe(error))], clock())
-        sized.sort(key=lambda pair: pair[0], reverse=True)
-        batch: list[_Call] = []
-        longest = 0
-        for length, call in sized:
-            size = min(model.batch_size, self.most or model.batch_size)
-            over = model.batch_tokens is not None and longest * (len(batch) + 1) > model.batch_tokens
-            if batch and (len(batch) >= size or over):
-                yield batch
-                batch = []
-            longest = longest if batch else length
-            batch.append(call)
-        if batch:
-            yield batch
-
-    def _answer(self, requests: list[Request]) -> list[Response]:
-        """Answer a batch; where it fails, its halves, so that one bad request costs only itself."""
-        name = self.model.name
-        try:
-            responses = list(self.model.batch(requests))
-            if len(responses) != len(requests):
-                given = f"{len(responses)} answers to {len(requests)} requests"
-                return [Response(error=f"{name} gave {given}")] * len(requests)
-            return [
-                response if isinstance(response, Response) else _odd(name, response) for response in responses
-            ]
-        # A model that calls exit() would end this thread, and all would wait for ever.
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - the model boundary: a failure is an answer
-            failure = describe(error)
-            short_of_memory = _is_out_of_memory(error)
-        # Outside the handler: the traceback, and the tensors it holds, are gone here.
-        if len(requests) == 1:
-            return [Response(error=failure)]
-        half = len(requests) // 2
-        if short_of_memory:
-            self.most = half
-            self.model.free()
-        return self._answer(requests[:half]) + self._answer(requests[half:])
-
-
-def _odd(name: str, response: object) -> Response:
-    return Response(error=f"{name} gave a {type(response).__name__}, not a Response")
-
-
-def _deliver(calls: list[_Call], responses: list[Response], begun: float) -> None:
-    """Hand the answers of a batch to the loops that wait for them."""
-    done = clock()
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Call, Response]]] = {}
-    for call, response in zip(calls, responses):
-        by_loop.setdefault(call.loop, []).append((call, response))
-    for loop, pairs in by_loop.items():
-        try:
-            loop.call_soon_threadsafe(_settle, pairs, begun, done)
-        except RuntimeError:
-            # The loop was closed under us: nobody waits any more.
-            continue
-
-
-def _settle(pairs: list[tuple[_Call, Response]], begun: float, done: float) -> None:
-    for call, response in pairs:
-        if call.future.done():
-            continue
-        timed = response
-        if response.timing is None:
-            # Waiting for a batch is not the model's time: it counts as lag.
-            timed = replace(response, timing=Timing(due=call.asked, sent=begun, done=done))
-        call.future.set_result(timed)
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    # By name: torch.OutOfMemoryError without importing torch; some backends raise RuntimeError.
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or (isinstance(error, RuntimeError) and "out of memory" in str(error).lower())
-    )
+    __batches: Batches | None = None
