@@ -25,6 +25,10 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
             "steelyard.models.huggingface:load_huggingface",
             "a text model of transformers, from a folder or the hub: path=…",
         ),
+        "openai": Builtin(
+            "steelyard.models.services:open_openai",
+            "a service that speaks the OpenAI protocol: url=…/v1, model=NAME",
+        ),
     },
     "data": {
         "demo/arithmetic": Builtin("steelyard.data.demo:ARITHMETIC", "word problems with worked answers"),
@@ -136,6 +140,7 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
         "wer": Builtin("steelyard.metrics.overlap:wer", "word errors for each word of the target"),
     },
     "wires": {
+        "openai": Builtin("steelyard.wire.openai:OpenAI", "chat completions, as many services speak them"),
         "plain": Builtin("steelyard.wire.plain:Plain", "a JSON list of inputs, a JSON list of answers"),
     },
 }

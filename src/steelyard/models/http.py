@@ -18,7 +18,7 @@ from time import time
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from steelyard.errors import DataError, UsageError, describe
+from steelyard.errors import DataError, ModelError, SteelyardError, UsageError, describe
 from steelyard.models.base import Model, clock
 from steelyard.models.credentials import Auth, Credentials
 from steelyard.plugins import resolve
@@ -49,6 +49,7 @@ class HttpModel(Model):
         batch_size: int = 1,
         verify: bool | str = True,
         concurrency: int = 32,
+        name: str | None = None,
     ) -> None:
         """Describe the service; nothing is sent yet. `retries` counts what comes after the first try."""
         for option, value, least in (
@@ -61,11 +62,13 @@ class HttpModel(Model):
         if batch_size < 1 or concurrency < 1 or (rate_limit is not None and rate_limit <= 0):
             raise UsageError("batch_size, concurrency and rate_limit must be above 0")
         self.wire: Wire = resolve("wires", wire)() if isinstance(wire, str) else wire
+        self.chat = self.wire.chat
         self.batch_size = batch_size if self.wire.together else 1
         self.timeout, self.retries, self.backoff = timeout, retries, backoff
         self.retry_statuses = None if retry_statuses is None else frozenset(retry_statuses)
         self.rate_limit = rate_limit
         self.concurrency = concurrency * self.batch_size
+        url = self.wire.locate(url)
         self._credentials = Credentials(
             url,
             api_key=api_key,
@@ -74,6 +77,8 @@ class HttpModel(Model):
             headers=headers or {},
         )
         self.url = self._credentials.shown_url
+        self._where = self.url.split("://", 1)[-1]
+        self._name = name
         self._origin = Origin(url, verify=verify)
         self._free_at = 0.0
         self._boxes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Box] = WeakKeyDictionary()
@@ -83,15 +88,15 @@ class HttpModel(Model):
 
     @property
     def name(self) -> str:
-        """Where it is."""
-        return self.url.split("://", 1)[-1]
+        """The name it was given, else where it is."""
+        return self._name or self._where
 
     def identity(self) -> Mapping[str, Any]:
         """The address, the wire, and what the headers say that is no secret."""
         return {
             "class": f"{type(self).__module__}.{type(self).__qualname__}",
             "url": self.url,
-            "wire": f"{type(self.wire).__module__}.{type(self.wire).__qualname__}",
+            **self.wire.identity(),
             "headers": self._credentials.shown_headers,
         }
 
@@ -108,6 +113,17 @@ class HttpModel(Model):
         if len(box.calls) == 1:
             loop.call_soon(self._post, loop, box, 1)
         return await waiting
+
+    async def fetch(self, path: str) -> Answer:
+        """What the same service answers to a GET of another path."""
+        try:
+            asking = self._origin.send("GET", path, headers=self._credentials.headers)
+            answer = await asyncio.wait_for(asking, self.timeout)
+        except (asyncio.TimeoutError, OSError) as error:
+            raise ModelError(self._describe(error)) from error
+        if answer.status != 200:
+            raise ModelError(self._read_failure(answer))
+        return answer
 
     def close(self) -> None:
         """Close the connections kept open."""
@@ -137,12 +153,13 @@ class HttpModel(Model):
         sent = clock()
         try:
             exchange = self.wire.open(requests)
-            body = exchange.encode_request()
-        except (TypeError, ValueError) as error:
+            encode = exchange.encode_request
+            body = await asyncio.to_thread(encode) if exchange.slow else encode()
+        except (SteelyardError, OSError, TypeError, ValueError) as error:
             if len(requests) > 1:
                 # One that cannot be said in JSON shall cost only itself.
                 return [response for request in requests for response in await self._send([request])]
-            return [Response(error=f"the prompt cannot be sent: {error}")]
+            return [Response(error=self._credentials.mask(f"the prompt cannot be sent: {error}"))]
         answer = await self._deliver(body)
         failure = answer if isinstance(answer, str) else ""
         responses: Sequence[Response] = ()
@@ -195,8 +212,8 @@ class HttpModel(Model):
             moved = self._credentials.mask(answer.headers.get("location", "nowhere"))
             return f"HTTP {answer.status}: moved to {moved}: ask there"
         # Masked before it is cut, so that half a key does not stay.
-        body = self._credentials.mask(" ".join(answer.body.decode("utf-8", "replace").split()))
-        return f"HTTP {answer.status}: {body[:_SHOWN]}" if body else f"HTTP {answer.status}"
+        said = self._credentials.mask(" ".join(self.wire.read_failure(answer.body).split()))
+        return f"HTTP {answer.status}: {said[:_SHOWN]}" if said else f"HTTP {answer.status}"
 
     async def _wait_for_turn(self) -> None:
         if self.rate_limit is None:
@@ -209,10 +226,10 @@ class HttpModel(Model):
 
     def _describe(self, error: BaseException) -> str:
         if isinstance(error, asyncio.TimeoutError):
-            return f"no answer from {self.name} within {self.timeout:g} s"
+            return f"no answer from {self._where} within {self.timeout:g} s"
         if isinstance(error, ConnectionRefusedError):
-            return f"nobody listens at {self.name}"
-        return self._credentials.mask(f"{self.name}: {describe(error)}")
+            return f"nobody listens at {self._where}"
+        return self._credentials.mask(f"{self._where}: {describe(error)}")
 
 
 _Call = tuple[Request, "asyncio.Future[Response]"]

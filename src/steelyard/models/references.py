@@ -4,6 +4,7 @@ embedded                       a built-in name, or one that a package registers
 ./folder, org/name             a Hugging Face model, here or on the hub
 ./weights.gguf                 a GGUF file
 http://host:8000/predict       a service
+http://host:8000/v1            a service that speaks the OpenAI protocol
 ./file.py:Shout, pkg.mod:ask   a Model class, any class, a function, an object
 pkg.mod                        a module with load_model()
 """
@@ -17,11 +18,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
 
 from steelyard.builtin import BUILTINS
 from steelyard.errors import ModelError, SteelyardError, UsageError, describe
 from steelyard.models.base import Model
 from steelyard.models.functions import FunctionModel
+from steelyard.models.predictors import Predictor, is_predictor, name_after
 from steelyard.plugins import call_with, is_reference, resolve
 
 _HUB = re.compile(r"[\w.-]+/[\w.-]+")
@@ -37,7 +40,8 @@ def open_model(ref: Any, **options: Any) -> Model:
     if ref in BUILTINS["models"] or is_reference(ref):
         return _as_model(resolve("models", ref), options)
     if ref.startswith(("http://", "https://")):
-        return _as_model(resolve("models", "http"), {"url": ref, **options})
+        service = "http" if "wire" in options or not _is_openai(ref) else "openai"
+        return _as_model(resolve("models", service), {"url": ref, **options})
     if _HUB.fullmatch(ref):
         return _as_model(resolve("models", "huggingface"), {"path": ref, **options})
     if _is_module(ref):
@@ -49,6 +53,11 @@ def _is_path(ref: str) -> bool:
     path = Path(ref).expanduser()
     named = ref.startswith((".", "/", "~")) or ref.endswith(".gguf")
     return (named and not is_reference(ref)) or (path.is_dir() and (path / "config.json").is_file())
+
+
+def _is_openai(url: str) -> bool:
+    """Whether an address is where services speak the OpenAI protocol."""
+    return urlsplit(url).path.rstrip("/").endswith(("/v1", "/chat/completions"))
 
 
 def _from_path(path: Path, options: Mapping[str, Any]) -> Model:
@@ -93,9 +102,14 @@ def _from_module(name: str, options: Mapping[str, Any]) -> Model:
         loaded = _call(load, given, given.pop("path", None))
     else:
         loaded = _call(load, given)
-    model = loaded if isinstance(loaded, Model) else FunctionModel(loaded, batched=True)
+    model = loaded if isinstance(loaded, Model) else _hang(loaded, batched=True)
     model.options = dict(options)
     return model
+
+
+def _hang(thing: Any, *, batched: bool | None = None) -> Model:
+    """A function, or an object that predicts, as a model."""
+    return Predictor(thing) if is_predictor(thing) else FunctionModel(thing, batched=batched)
 
 
 def _as_model(found: Any, options: Mapping[str, Any]) -> Model:
@@ -104,12 +118,14 @@ def _as_model(found: Any, options: Mapping[str, Any]) -> Model:
             raise UsageError(f"{found.name} is a model already", hint="options go to its class or function")
         return found
     if inspect.isclass(found) or _makes_models(found):
-        made = _call(found, options)
+        made = _call(found, name_after(found, options) if is_predictor(found) else options)
+        if is_predictor(made) and not isinstance(made, Model):
+            made = Predictor(made)
         if not isinstance(made, Model):
             return FunctionModel(made)
         made.options = {name: value for name, value in options.items() if name not in ("path", "url")}
         return made
-    return _made(FunctionModel, found, options)
+    return _made(Predictor if is_predictor(found) else FunctionModel, found, options)
 
 
 def _makes_models(found: Any) -> bool:

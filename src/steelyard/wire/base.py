@@ -12,12 +12,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from steelyard.types import Request, Response
 
 
 class Exchange(ABC):
     """One HTTP call and its answer: the requests it carries, and what was seen of it so far."""
+
+    slow: bool = False
+    """Whether encoding takes so long that it is done on a thread, so that others are not kept waiting."""
 
     def __init__(self, requests: Sequence[Request]) -> None:
         self.requests = requests
@@ -36,10 +40,26 @@ class Exchange(ABC):
 
 
 class Wire(ABC):
-    """One protocol. `headers` go with every call; `together` says that a call may carry several requests."""
+    """One protocol. `headers` go with every call; `together` says that a call may carry several requests.
+
+    `chat` says that prompts are best the turns of a chat.
+    """
 
     headers: Mapping[str, str] = {"Content-Type": "application/json"}
     together: bool = False
+    chat: bool = False
+
+    def locate(self, url: str) -> str:
+        """Where the protocol is spoken at a service's address."""
+        return url
+
+    def identity(self) -> Mapping[str, Any]:
+        """The protocol, and whatever else of it shapes the answers."""
+        return {"wire": f"{type(self).__module__}.{type(self).__qualname__}"}
+
+    def read_failure(self, body: bytes) -> str:
+        """What a service says that refuses a call."""
+        return body.decode("utf-8", "replace")
 
     @abstractmethod
     def open(self, requests: Sequence[Request]) -> Exchange:

@@ -1,0 +1,232 @@
+"""The OpenAI wire: chat completions, as OpenAI, vLLM, SGLang, llama.cpp and many others speak them.
+
+    POST /v1/chat/completions                            200
+    {"model": "m", "max_tokens": 8, "messages": [   →    {"choices": [{"message": {"content": "Hi"},
+      {"role": "user", "content": "Hello"}]}              "finish_reason": "stop"}], "usage": {…}}
+
+A text becomes one turn of the user. Pictures travel within the body, as data: URLs. Parameters go
+as they are, beside the messages: also those that only some services know (top_k, regex, …).
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+
+from steelyard.errors import DataError, UsageError
+from steelyard.types import Request, Response, Tokens
+from steelyard.wire.base import Exchange, Wire
+from steelyard.wire.turns import accept_turn, encode_prompt, has_pictures
+
+_LONGEST_ERROR = 500
+_ROLES = {"content", "role", "model"}
+
+
+class OpenAI(Wire):
+    """Chat completions of one model of a service; `params` go with every request that has no other."""
+
+    chat = True
+
+    def __init__(
+        self,
+        *,
+        model: str | None = None,
+        path: str = "/chat/completions",
+        params: Mapping[str, Any] | None = None,
+        detail: str | None = None,
+    ) -> None:
+        self.model, self.path, self.detail = model, path, detail
+        self.params = dict(params or {})
+
+    def locate(self, url: str) -> str:
+        """The address with the path of chat completions below it, unless it is there already."""
+        parts = urlsplit(url)
+        path = parts.path.rstrip("/")
+        if not path.endswith(self.path):
+            path = (path or "/v1") + self.path
+        return urlunsplit(parts._replace(path=path))
+
+    def identity(self) -> Mapping[str, Any]:
+        """The protocol, the model's name, and what goes with every request."""
+        return {**super().identity(), "model": self.model, "params": self.params, "detail": self.detail}
+
+    def read_failure(self, body: bytes) -> str:
+        """The message of an error, in whichever form the service gives it."""
+        try:
+            return read_error(msgspec.json.decode(body)) or super().read_failure(body)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return super().read_failure(body)
+
+    def open(self, requests: Sequence[Request]) -> Exchange:
+        """The client's side of one completion."""
+        return _ChatExchange(self, requests)
+
+    def accept(self, body: bytes) -> Exchange:
+        """The server's side of one completion; pictures are to come within the body, or from http(s)."""
+        asked = _decode(body)
+        if not isinstance(asked, dict) or not isinstance(asked.get("messages"), list):
+            raise DataError("an object with a list of messages was expected")
+        turns = [accept_turn(turn, place) for place, turn in enumerate(asked["messages"])]
+        if not turns:
+            raise DataError("there is no message")
+        params = {name: value for name, value in asked.items() if name not in ("messages", "model")}
+        exchange = _ChatExchange(self, [Request(id="0", prompt=turns, params=params)])
+        exchange.model = asked.get("model") or self.model
+        return exchange
+
+
+class _ChatExchange(Exchange):
+    """One chat completion."""
+
+    def __init__(self, wire: OpenAI, requests: Sequence[Request]) -> None:
+        super().__init__(requests)
+        self.wire, self.model = wire, wire.model
+        self.slow = any(has_pictures(request.prompt) for request in requests)
+
+    def encode_request(self) -> bytes:
+        """The body of the one request; a UsageError or DataError where it cannot be said."""
+        (request,) = self.requests
+        if request.choices is not None:
+            raise UsageError(
+                "a chat service gives no likelihoods of choices", hint="ask it for a letter instead"
+            )
+        params = {**self.wire.params, **request.params}
+        params.update(params.pop("extra_body", None) or {})
+        if params.pop("stream", False):
+            raise UsageError("stream= is not a parameter of an answer")
+        body = {name: value for name, value in params.items() if value is not None}
+        if self.wire.model is not None:
+            body["model"] = self.wire.model
+        return msgspec.json.encode({**body, **encode_prompt(request.prompt, detail=self.wire.detail)})
+
+    def decode_answer(self, body: bytes) -> Sequence[Response]:
+        """The one response; whatever else the body is, is a DataError."""
+        answer = _decode(body)
+        choices = answer.get("choices") if isinstance(answer, dict) else None
+        if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+            if said := read_error(answer):
+                raise DataError(f"the service reports an error: {said}")
+            raise DataError(f"the answer has no choices: it begins with {_begin(body)}")
+        return [_read_choice(answer, choices[0])]
+
+    def encode_answer(self, responses: Sequence[Response]) -> bytes:
+        """The body of a completion, or of an error."""
+        (response,) = responses
+        if response.error is not None:
+            error = {"message": response.error, "type": "server_error", "param": None, "code": None}
+            return msgspec.json.encode({"error": error})
+        raw = response.raw if isinstance(response.raw, Mapping) else {}
+        choice = {
+            "index": 0,
+            "message": {"role": "assistant", "content": response.text},
+            "logprobs": None,
+            "finish_reason": raw.get("finish_reason") or "stop",
+        }
+        about = {
+            "id": f"chatcmpl-{uuid.uuid4().hex}",
+            "object": "chat.completion",
+            "created": int(time.time()),
+        }
+        return msgspec.json.encode(
+            {**about, "model": self.model or "", "choices": [choice], "usage": _usage(response.tokens)}
+        )
+
+
+def read_error(answer: Any) -> str:
+    """What went wrong, from any form that services give it in; empty where there is no error in it."""
+    if isinstance(answer, list):
+        return next(filter(None, map(read_error, answer)), "")
+    if isinstance(answer, str):
+        return answer[:_LONGEST_ERROR]
+    if not isinstance(answer, dict):
+        return ""
+    for key in ("error", "errors", "detail", "message"):
+        found = answer.get(key)
+        if found:
+            return _say(found)[:_LONGEST_ERROR]
+    return ""
+
+
+def _say(error: Any) -> str:
+    """An error as a text: its message, of several the messages, each with the field it is about."""
+    if isinstance(error, str):
+        return error
+    if isinstance(error, list):
+        return "; ".join(map(_say, error))
+    if not isinstance(error, dict):
+        return str(error)
+    said = next((error[key] for key in ("message", "msg", "error", "detail") if error.get(key)), None)
+    if said is None:
+        return msgspec.json.encode(error).decode()
+    place = error.get("loc")
+    return f"{'.'.join(map(str, place))}: {_say(said)}" if isinstance(place, list) else _say(said)
+
+
+def _read_choice(answer: dict[str, Any], choice: dict[str, Any]) -> Response:
+    """The text, the tokens and all else that one completion says."""
+    message = choice.get("message")
+    message = message if isinstance(message, dict) else {"content": choice.get("text")}
+    text = _read_content(message.get("content"))
+    refusal = message.get("refusal")
+    more = {**choice, **{key: value for key, value in message.items() if key not in _ROLES}}
+    raw = {key: value for key, value in more.items() if key not in ("message", "text", "index")}
+    raw = {"model": answer.get("model"), "usage": answer.get("usage"), **raw}
+    if len(answer["choices"]) > 1:
+        raw["choices"] = answer["choices"]
+    return Response(
+        # A refusal is an answer too: what the model said instead.
+        text=text or (refusal if isinstance(refusal, str) else ""),
+        tokens=_read_usage(answer.get("usage")),
+        error=_read_fault(choice, text),
+        raw={key: value for key, value in raw.items() if value is not None},
+    )
+
+
+def _read_fault(choice: dict[str, Any], text: str) -> str | None:
+    """What went wrong with this one completion, if anything did."""
+    if choice.get("error"):
+        return _say(choice["error"])[:_LONGEST_ERROR]
+    if choice.get("finish_reason") == "content_filter" and not text:
+        return "the service withheld the answer (content_filter)"
+    return None
+
+
+def _read_content(content: Any) -> str:
+    """The text of a message, which may come in parts, some of them no text."""
+    if isinstance(content, list):
+        parts = [part.get("text") if isinstance(part, dict) else part for part in content]
+        return "".join(part for part in parts if isinstance(part, str))
+    return content if isinstance(content, str) else ""
+
+
+def _read_usage(usage: Any) -> Tokens | None:
+    if not isinstance(usage, dict):
+        return None
+    counts = [usage.get(key) for key in ("prompt_tokens", "completion_tokens")]
+    tokens_in, tokens_out = [count if isinstance(count, int) else None for count in counts]
+    return None if tokens_in is None and tokens_out is None else Tokens(tokens_in, tokens_out)
+
+
+def _usage(tokens: Tokens | None) -> dict[str, int]:
+    tokens_in, tokens_out = (count or 0 for count in tokens or Tokens())
+    return {
+        "prompt_tokens": tokens_in,
+        "completion_tokens": tokens_out,
+        "total_tokens": tokens_in + tokens_out,
+    }
+
+
+def _decode(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"the body is not JSON: {error}; it begins with {_begin(body)}") from error
+
+
+def _begin(body: bytes) -> str:
+    return repr(body[:80].decode("utf-8", "replace"))
