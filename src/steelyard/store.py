@@ -23,6 +23,8 @@ from typing import Any
 import msgspec
 
 from steelyard.errors import DataError, RunMismatch, StoreError, UsageError
+from steelyard.media.images import Image, as_image
+from steelyard.media.pixels import is_picture
 from steelyard.types import Record, Request, Sample
 
 try:
@@ -38,6 +40,8 @@ def _plain(value: Any) -> Any:
     """What JSON does not know, as something it does."""
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, Image) or is_picture(value):
+        return as_image(value).reference()
     if hasattr(value, "tolist"):
         return value.tolist()
     if hasattr(value, "isoformat"):

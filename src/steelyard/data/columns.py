@@ -1,17 +1,20 @@
 """Which column of a row is what: rows become Samples.
 
 A role that is not named takes the first of its columns below that the first good row has.
-Every column but the id stays in `meta`, so that a template can name it. Without an id column
-a sample's id is the number of its row in the source, counted from 0.
+Every column but the id stays in `meta`, so that a template can name it; those that hold pictures
+become its `images`, as `pictures` says. Without an id column a sample's id is the number of its row
+in the source, counted from 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from steelyard.data.pictures import Pictures
 from steelyard.data.rows import BadRow
 from steelyard.types import Sample
 
@@ -27,7 +30,19 @@ USUAL: Mapping[str, str] = {
 class Columns:
     """Makes Samples of rows."""
 
-    def __init__(self, named: Mapping[str, str | Sequence[str] | None]) -> None:
+    def __init__(
+        self,
+        named: Mapping[str, str | Sequence[str] | None],
+        *,
+        folder_of: Callable[[str], Path | None] = lambda where: None,
+        remote: bool = False,
+    ) -> None:
+        images = named.get("images") or ()
+        named = {role: column for role, column in named.items() if role != "images"}
+        images = [images] if isinstance(images, str) else images
+        self._pictures = Pictures(images, folder_of=folder_of, remote=remote)
+        self._pictured = False
+        self._found = False
         self._named = {role: column for role, column in named.items() if isinstance(column, str)}
         options = named.get("choices") or ()
         self._options = () if isinstance(options, str) else tuple(options)
@@ -38,15 +53,19 @@ class Columns:
         self._group: str | None = None
         self._columns: frozenset[str] = frozenset()
 
-    def sample(self, row: Any, place: int) -> Sample:
-        """The Sample that a row is; raises a BadRow."""
+    def sample(self, row: Any, place: int, where: str = "") -> Sample:
+        """The Sample that a row is which stands there; raises a BadRow."""
         if type(row) is not dict:
             if isinstance(row, Sample):
-                return row
+                return self._pictures.adopt(row, where)
             row = _mapping(row)
         if row.keys() != self._columns:
             self._settle(row)
-        asked = row[self._input]
+        if self._pictured:
+            self._pictures.take(row, where)
+        asked = "" if self._input is None else row[self._input]
+        if type(asked) is list:
+            asked = self._pictures.in_turns(asked, where)
         if type(asked) is not str and (asked is None or isinstance(asked, (int, float))):
             raise BadRow(f"a text, messages or a mapping as {self._input!r}", asked)
         target = None if self._target is None else row[self._target]
@@ -64,7 +83,7 @@ class Columns:
 
     def _settle(self, row: Mapping[str, Any]) -> None:
         """Find the columns by the first row; see that rows of another shape have them too."""
-        if self._input is None:
+        if not self._found:
             self._find(row)
         else:
             for column in (self._input, self._target, self._choices, self._id, self._group, *self._options):
@@ -75,6 +94,7 @@ class Columns:
                 if late is not None:
                     hint = f"the first row has no such column; {role}=COLUMN names one that all have"
                     raise BadRow(f"no column {late!r}", list(row), hint=hint)
+            self._pictured = self._pictures.settle(row, self._taken())
         self._columns = frozenset(row)
 
     def _find(self, row: Mapping[str, Any]) -> None:
@@ -85,21 +105,27 @@ class Columns:
             for column in columns:
                 if column not in row:
                     raise BadRow(f"the column {column!r}", list(row), hint=f"{role}=COLUMN names another")
-        asked = self._usual("input", row)
-        if asked is None:
-            usual = ", ".join(USUAL["input"].split())
-            hint = f"input=COLUMN names it, else it is {usual}"
-            raise BadRow("a column for the input", list(row), hint=hint)
+        self._input = self._usual("input", row)
         self._target, self._id = self._usual("target", row), self._usual("id", row)
         self._choices = None if self._options else self._usual("choices", row)
         self._group = self._named.get("group")
-        self._input = asked
+        self._pictured = self._pictures.settle(row, self._taken())
+        # A picture may be all that is asked about: the template says what.
+        if self._input is None and not self._pictures.shows(row):
+            usual = ", ".join(USUAL["input"].split())
+            hint = f"input=COLUMN names it, else it is {usual}"
+            raise BadRow("a column for the input", list(row), hint=hint)
+        self._found = True
+
+    def _taken(self) -> Sequence[str | None]:
+        """The columns that have a role."""
+        return self._input, self._target, self._choices, self._id, self._group, *self._options
 
     def _usual(self, role: str, row: Mapping[str, Any]) -> str | None:
         """The column that was named for a role, else the likeliest that no other role was given."""
         if role in self._named:
             return self._named[role]
-        taken = (*self._named.values(), *self._options)
+        taken = (*self._named.values(), *self._options, *self._pictures.named)
         return next((name for name in USUAL[role].split() if name in row and name not in taken), None)
 
 

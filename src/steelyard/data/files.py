@@ -80,6 +80,10 @@ class Files(Origin):
             total += size
         return total
 
+    def folder(self, where: str) -> Path:
+        """The folder of the file in which a row stands."""
+        return Path(where.rpartition(", ")[0]).parent
+
     def identity(self) -> Mapping[str, Any]:
         """The files' names, without their folders, and digests of what is in them."""
         return {"files": [[path.name, fingerprint(path).digest] for path, _, _ in self._files]}

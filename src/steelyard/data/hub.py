@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from steelyard.data.features import undecoded
 from steelyard.data.files import fingerprint
 from steelyard.data.rows import Origin, Row
 from steelyard.errors import DataError, UsageError, describe, need
@@ -40,7 +41,7 @@ class Hub(Origin):
     def rows(self) -> Iterator[Row]:
         """Every row, as it arrives."""
         where = f"{self.name}, row"
-        for number, row in enumerate(self._open()):
+        for number, row in enumerate(undecoded(self._open())):
             yield where, number, dict(row)
 
     def size(self) -> int | None:

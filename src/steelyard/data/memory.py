@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from steelyard.data.features import undecoded
 from steelyard.data.rows import Origin, Row
 from steelyard.errors import DataError, SteelyardError, describe, locate
+from steelyard.media.images import Image, as_image
+from steelyard.media.pixels import is_picture
 from steelyard.plugins import source_digest
 
 
@@ -23,7 +27,7 @@ class Rows(Origin):
     def rows(self) -> Iterator[Row]:
         """Every row; a text is the input of its row."""
         where = f"{self.name}, row"
-        for number, row in enumerate(_read(self._rows, self.name)):
+        for number, row in enumerate(_read(undecoded(self._rows), self.name)):
             yield where, number, _own(row)
 
     def size(self) -> int | None:
@@ -39,7 +43,7 @@ class Rows(Origin):
             known: Mapping[str, Any] = self._rows.identity()
             return known
         if isinstance(self._rows, Sized):
-            return {"rows": self.name, "content": content(self._rows)}
+            return {"rows": self.name, "content": content(undecoded(self._rows))}
         return {"stream": self.name, "source": source_digest(self._rows)}
 
 
@@ -71,6 +75,7 @@ class Function(Origin):
     def __init__(self, make: Callable[[], Any], open_result: Callable[[Any], Origin]) -> None:
         self._make = make
         self._open = open_result
+        self._opened: Origin | None = None
         self.name = str(getattr(make, "__name__", type(make).__name__))
 
     def rows(self) -> Iterator[Row]:
@@ -81,7 +86,12 @@ class Function(Origin):
             raise
         except Exception as error:
             raise DataError(f"{self.name} gives no data: {describe(error)}", hint=locate(error)) from error
-        return self._open(made).rows()
+        self._opened = self._open(made)
+        return self._opened.rows()
+
+    def folder(self, where: str) -> Path | None:
+        """The folder of the file in which a row stands, where it gave files."""
+        return None if self._opened is None else self._opened.folder(where)
 
     def identity(self) -> Mapping[str, Any]:
         """Its name and a digest of the file it is written in."""
@@ -119,6 +129,9 @@ def _own(row: Any) -> Any:
 
 
 def _stand_in(value: Any) -> Any:
+    if isinstance(value, Image) or is_picture(value):
+        # Not what is in it: each sample's record says so, and all of them would be read here.
+        return as_image(value).name
     for name in ("tolist", "isoformat", "tobytes"):
         if hasattr(value, name):
             return getattr(value, name)()

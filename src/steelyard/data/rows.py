@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from steelyard.errors import DataError
@@ -37,6 +38,10 @@ class Origin(ABC):
     @abstractmethod
     def identity(self) -> Mapping[str, Any]:
         """What makes these rows these rows."""
+
+    def folder(self, where: str) -> Path | None:
+        """The folder that paths in a row which stands there are relative to; None for the working one."""
+        return None
 
     def size(self) -> int | None:
         """How many rows there are, where that is cheap to know."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any, Literal
 
 from steelyard.data.columns import Columns
@@ -27,7 +28,9 @@ class Data:
     """The samples of a source, read anew by every loop over it, never whole in memory.
 
     `input`, `target`, `id`, `choices` (one column or one for each option) and `group` (what
-    makes samples depend on each other) name columns. Of the rows, the first `offset` are
+    makes samples depend on each other) name columns, and `images` those of pictures: paths in
+    them are relative to the file of the data, or to `image_root`; addresses are refused unless
+    `allow_remote_images`. Of the rows, the first `offset` are
     passed over, the next `limit` are taken, and `sample` of these are chosen by `seed`, in
     their order; it makes no difference to their ids. A bad row is a DataError; with
     `on_bad_row="skip"` it is counted in `skipped`, and the first few are told in `bad_rows`.
@@ -44,6 +47,9 @@ class Data:
         id: str | None = None,  # noqa: A002
         choices: str | Sequence[str] | None = None,
         group: str | None = None,
+        images: str | Sequence[str] | None = None,
+        image_root: str | Path | None = None,
+        allow_remote_images: bool = False,
         split: str | None = None,
         limit: int | None = None,
         offset: int = 0,
@@ -58,13 +64,20 @@ class Data:
         cells = {"delimiter": delimiter, "quotes": quotes}
         cells = {option: given for option, given in cells.items() if given is not None}
         self._origin = open_origin(source, split=split, format=format, cells=cells)
+        self._named: dict[str, str | Sequence[str] | None]
         self._named = {"input": input, "target": target, "id": id, "choices": choices, "group": group}
+        self._named["images"] = images
+        self._image_root = None if image_root is None else Path(image_root).expanduser()
+        if self._image_root is not None and not self._image_root.is_dir():
+            raise UsageError(f"image_root is {str(image_root)!r}", hint="a folder that is there")
+        self._remote = allow_remote_images
         self._limit, self._offset = limit, offset
         self._sample, self._seed = sample, seed
         self._skip = on_bad_row == "skip"
         files = {"split": split, "format": format, **cells}
         rows = {"limit": limit, "offset": offset or None, "sample": sample, "seed": sample and seed}
-        # Not on_bad_row: a run that stopped at a bad row may be resumed without it.
+        # Not on_bad_row: a run that stopped at a bad row may be resumed without it. Nor where the
+        # pictures lie: the digest of each is stored.
         self._options = {**self._named, **files, **rows}
         self.skipped = 0
         self.bad_rows: list[str] = []
@@ -78,11 +91,11 @@ class Data:
         """Read the samples."""
         self.skipped = 0
         self.bad_rows = []
-        make = Columns(self._named).sample
+        make = Columns(self._named, folder_of=self._folder_of, remote=self._remote).sample
         empty = True
         for place, (where, number, row) in self._rows():
             try:
-                sample = make(row, place)
+                sample = make(row, place, where)
             except BadRow as bad:
                 self._note(bad, f"{where} {number}")
                 continue
@@ -106,6 +119,10 @@ class Data:
 
     def __repr__(self) -> str:
         return f"<Data {self.name}>"
+
+    def _folder_of(self, where: str) -> Path | None:
+        """The folder that relative paths of pictures are relative to."""
+        return self._image_root or self._origin.folder(where)
 
     def _rows(self) -> Iterable[tuple[int, Row]]:
         stop = None if self._limit is None else self._offset + self._limit

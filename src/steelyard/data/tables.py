@@ -10,6 +10,8 @@ from steelyard.data.rows import Origin, Row
 from steelyard.errors import DataError, describe, need
 
 _BATCH = 1024
+# Rows with pictures in them are large: fewer of them at once.
+_BATCH_BYTES = 32 << 20
 
 
 def read_parquet(file: IO[bytes], name: str) -> Iterator[Row]:
@@ -21,7 +23,7 @@ def read_parquet(file: IO[bytes], name: str) -> Iterator[Row]:
     try:
         opened = pyarrow.parquet.ParquetFile(file)
         _check_columns(opened.schema_arrow.names, name)
-        yield from _number(opened.iter_batches(batch_size=_BATCH), name)
+        yield from _number(opened.iter_batches(batch_size=_fitting(opened.metadata)), name)
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"{name} cannot be read as Parquet: {describe(error)}") from error
 
@@ -131,14 +133,26 @@ def _batches(table: Any) -> Iterable[Any]:
 def _mappings(batches: Iterable[Any]) -> Iterator[dict[str, Any]]:
     for batch in batches:
         # A table in memory may be one single batch.
-        for start in range(0, batch.num_rows, _BATCH):
-            yield from batch.slice(start, _BATCH).to_pylist()
+        size = _at_once(batch.nbytes, batch.num_rows)
+        for start in range(0, batch.num_rows, size):
+            yield from batch.slice(start, size).to_pylist()
 
 
 def _number(batches: Iterable[Any], name: str) -> Iterator[Row]:
     where = f"{name}, row"
     for number, row in enumerate(_mappings(batches)):
         yield where, number, row
+
+
+def _fitting(metadata: Any) -> int:
+    """How many rows of a Parquet file are read at once."""
+    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+    return _at_once(sum(group.total_byte_size for group in groups), metadata.num_rows)
+
+
+def _at_once(size: int, rows: int) -> int:
+    """How many rows of so many bytes may be in memory."""
+    return max(1, min(_BATCH, _BATCH_BYTES * rows // max(size, 1)))
 
 
 def _check_columns(columns: list[str], name: str) -> None:

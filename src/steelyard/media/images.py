@@ -25,9 +25,9 @@ from steelyard.media import decoding, pages, pixels
 from steelyard.media.downloads import download
 from steelyard.media.kinds import is_pdf
 from steelyard.media.locations import (
+    begins_as_base64,
     decode_base64,
     decode_data_url,
-    decode_text,
     open_file,
     path_of_url,
     scheme,
@@ -90,8 +90,8 @@ class Image:
             raise DataError(
                 f"{mask_url(text)}: pictures cannot be had by {kind}", hint="fetch it into a file"
             )
-        elif (encoded := decode_text(text)) is not None:
-            self._source = encoded
+        elif begins_as_base64(text):
+            self._source = decode_base64(text)
         else:
             self._given, self._source = text, home / text
 

@@ -8,6 +8,7 @@ _BEGINNINGS = (
     (b"GIF8", "GIF"),
     (b"II*\0", "TIFF"),
     (b"MM\0*", "TIFF"),
+    (b"BM", "BMP"),
     (b"%PDF-", "a PDF"),
     (b"%!PS", "PostScript"),
     (b"8BPS", "a Photoshop file"),
@@ -47,6 +48,11 @@ def describe_bytes(head: bytes) -> str:
         if start.startswith(mark):
             return kind
     return f"a text that begins {text!r}"
+
+
+def is_picture_bytes(head: bytes) -> bool:
+    """Whether a file that begins so is a picture in one of the usual formats."""
+    return describe_bytes(head) in ("PNG", "JPEG", "GIF", "TIFF", "WebP", "HEIF", "AVIF", "BMP")
 
 
 def is_pdf(head: bytes) -> bool:

@@ -58,11 +58,9 @@ def decode_data_url(url: str) -> bytes:
     return unquote_to_bytes(body)
 
 
-def decode_text(text: str) -> bytes | None:
-    """The bytes of a picture whose base64 a text is; None for any other text."""
-    if len(text) <= _LONGEST_PATH or not text.startswith(_BASE64):
-        return None
-    return decode_base64(text)
+def begins_as_base64(text: str) -> bool:
+    """Whether a text is too long for a path and begins as base64 of a picture does."""
+    return len(text) > _LONGEST_PATH and text.startswith(_BASE64)
 
 
 def decode_base64(text: str) -> bytes:
