@@ -18,6 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from steelyard.albums import Album
 from steelyard.engine import execute
 from steelyard.engine import run as run_to_end
 from steelyard.environment import describe_environment
@@ -30,6 +31,8 @@ from steelyard.metrics.summary import Summary
 from steelyard.models.base import Model
 from steelyard.models.references import open_model
 from steelyard.plugins import reference
+from steelyard.sheets import NAME as SHEET
+from steelyard.sheets import Sheet
 from steelyard.store import Answered, Run
 from steelyard.tasks.base import Task, identify_scoring, take_out, tell_apart
 from steelyard.types import Record, Request, Response, Sample, Score
@@ -47,6 +50,7 @@ def evaluate(
     concurrency: int | None = None,
     resume: bool = False,
     retry_failed: bool = False,
+    csv: bool = False,
     watch: Callable[[Progress], None] | None = None,
     about: Mapping[str, Any] | None = None,
 ) -> Run:
@@ -54,6 +58,7 @@ def evaluate(
 
     With `resume`, `out` is a run to go on with: what is stored is not asked again, and a model,
     prompt, data or sampling that changed is refused. `retry_failed` asks its failed answers anew.
+    `csv` also writes each answer to `answers.csv` in the run's folder as it comes.
     """
     if repeat < 1:
         raise UsageError(f"repeat is {repeat}", hint="it must be at least 1")
@@ -65,24 +70,16 @@ def evaluate(
     if resume:
         if out is None:
             raise UsageError("nothing to resume", hint="name the folder of the run")
-        run = Run.resume(out, identity)
-        try:
-            answered = _stored(run, summary, without_failed=retry_failed)
-        except BaseException:
-            run.close()
-            raise
+        run, answered = _resume(out, identity, summary, without_failed=retry_failed)
     else:
-        what = {"kind": "evaluation", "model": opened.name, "task": task.name, "identity": identity}
-        refs = {"metrics": [reference(m) for m in task.metrics], "extract": reference(task.extract)}
         path = out or Path("runs") / _folder(task.name, opened.name)
-        run = Run.create(path, {**what, **refs, "environment": describe_environment(), **(about or {})})
+        run = Run.create(path, {**_describe(opened, task), "identity": identity, **(about or {})})
         answered = Answered()
-    progress = Progress(run, summary, _size(task.data, limit, repeat), answered.count)
     evaluation = _Evaluation(
         task=task,
         run=run,
         answered=answered,
-        progress=progress,
+        progress=Progress(run, summary, _size(task.data, limit, repeat), answered.count),
         watch=watch,
         chat=chat,
         repeat=repeat,
@@ -90,8 +87,10 @@ def evaluate(
         seed=seed,
     )
     try:
-        _run_to_end(evaluation, opened, concurrency)
+        with _kept_beside(run, csv=csv) as evaluation.keepers:
+            _run_to_end(evaluation, opened, concurrency)
     finally:
+        run.close()
         if opened is not model:
             opened.close()
     return run
@@ -121,6 +120,7 @@ class _Evaluation:
     repeat: int
     limit: int | None
     seed: int
+    keepers: Sequence[Callable[[Record], None]] = ()
 
     def __post_init__(self) -> None:
         self.scorer = Scorer(self.task.metrics)
@@ -164,6 +164,8 @@ class _Evaluation:
             failed = Response(text, error=f"the answer cannot be stored: {error.__cause__}")
             record = replace(record, response=failed, scores=self.scorer.begin(record.sample, failed)[0])
             self.run.add(record)
+        for keep in self.keepers:
+            keep(record)
         self.progress.done += 1
         self.progress.summary.add(record)
         if self.watch is not None:
@@ -248,15 +250,49 @@ def _begin_scores(
     return scores, pending
 
 
-def _stored(run: Run, summary: Summary, *, without_failed: bool) -> Answered:
-    """What a run holds already, added to `summary`; failed answers are dropped when asked for."""
-    if without_failed:
-        run.replace_records(record for record in run.records() if record.response.error is None)
-    answered = Answered()
-    for record in run.records():
-        answered.add(record)
-        summary.add(record)
-    return answered
+def _describe(model: Model, task: Task) -> dict[str, Any]:
+    """What a run says of itself beside its identity."""
+    load = getattr(model, "load_cost", None)
+    return {
+        "kind": "evaluation",
+        "model": model.name,
+        "task": task.name,
+        "data": getattr(task.data, "name", None),
+        "metrics": [reference(metric) for metric in task.metrics],
+        "extract": reference(task.extract),
+        "by": list(getattr(task, "by", ())),
+        "load": None if load is None else asdict(load),
+        "environment": describe_environment(),
+    }
+
+
+def _resume(
+    path: str | Path, identity: Mapping[str, Any], summary: Summary, *, without_failed: bool
+) -> tuple[Run, Answered]:
+    """A run to go on with, and what it holds already; failed answers are dropped when asked for."""
+    run = Run.resume(path, identity)
+    try:
+        if without_failed:
+            run.replace_records(record for record in run.records() if record.response.error is None)
+        answered = Answered()
+        for record in run.records():
+            answered.add(record)
+            summary.add(record)
+    except BaseException:
+        run.close()
+        raise
+    return run, answered
+
+
+@contextlib.contextmanager
+def _kept_beside(run: Run, *, csv: bool) -> Iterator[list[Callable[[Record], None]]]:
+    """What is handed each record once it is stored."""
+    path = run.path / SHEET
+    with contextlib.ExitStack() as stack:
+        keepers: list[Callable[[Record], None]] = [Album(run.path).add]
+        if csv or path.exists():
+            keepers.append(stack.enter_context(Sheet(path, run.records())).add)
+        yield keepers
 
 
 def _size(data: Any, limit: int | None, repeat: int) -> int | None:

@@ -67,7 +67,9 @@ def test_every_model_is_asked_every_task(ask: Ask, folder: Path) -> None:
     models = ("--model", "./model.py:echo", "--model", "./model.py:flaky")
     code, out, _ = ask("eval", *models, *WORDS, "--out", "all", "--quiet")
     assert code == 1
-    rows = [line.split() for line in out.splitlines() if line.startswith("words")]
+    scores, cost, *_ = out.split("\n\n")
+    rows = [line.split() for line in scores.splitlines() if line.startswith("words")]
+    assert cost.splitlines()[0].split()[:2] == ["task", "model"] and "wall s" in cost
     assert [row[:4] for row in rows] == [
         ["words", "echo", "exact", "1.000"],
         ["words", "flaky", "exact", "0.900"],

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from steelyard.builtin import BUILTINS
 from steelyard.cli.completion import write_bash, write_fish, write_zsh
-from steelyard.cli.evaluation import write_flags
 from steelyard.cli.pairs import masked, read_pairs, read_value
 from steelyard.cli.parser import build_parser, parse_arguments
 from steelyard.cli.reference import write_reference
+from steelyard.cli.series import write_flags
 
 ROOT = Path(__file__).parents[2]
 Ask = Callable[..., tuple[int, str, str]]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from steelyard.cli.reports import save
 from steelyard.cli.screen import printable, show, show_json, width
 from steelyard.report.comparison import Pairing, as_document, compare_runs
+from steelyard.report.contents import title_of
 from steelyard.report.tables import Table
 from steelyard.report.verdicts import COLUMNS, doubt_pairing, row_of, tell_verdicts
 from steelyard.store import Run
@@ -40,7 +41,7 @@ def run(options: Namespace) -> int:
 def _describe(pairing: Pairing, *, markdown: bool) -> Iterator[str]:
     item = "- " if markdown else ""
     for name, run in (("base ", pairing.base), ("other", pairing.other)):
-        yield printable(f"{item}{name}  {run.about.get('task')} · {run.about.get('model')}  ({run.path})")
+        yield printable(f"{item}{name}  {title_of(run)}  ({run.path})")
     yield f"{item}{pairing.common:,} answers paired\n"
     table = Table(COLUMNS, [row_of(measured) for measured in pairing.measured])
     yield (table.markdown() if markdown else table.text(width=width(sys.stdout))) + "\n"

@@ -89,10 +89,17 @@ def _describe_eval(parser: Parser) -> None:
     add(
         "--data",
         nargs="+",
+        action="append",
         metavar=("REF", _VALUES),
-        help="a file, pattern, hub:NAME, ./file.py:NAME, - for stdin; input=COLUMN and the like name columns",
+        help="a file, pattern, hub:NAME, ./file.py:NAME, - for stdin; input=COLUMN and the like "
+        "name columns; repeatable",
     )
-    add("--prompt", metavar="TEMPLATE", help="the question, with {input} and other columns in braces")
+    add(
+        "--prompt",
+        action="append",
+        metavar="TEMPLATE",
+        help="the question, with {input} and other columns in braces; @FILE reads it from a file; repeatable",
+    )
     add("--system", metavar="TEXT", help="a system text before it")
     add(
         "--metric",
@@ -112,6 +119,11 @@ def _describe_eval(parser: Parser) -> None:
     add("--seed", type=_number(int), metavar="N", help="seed of every choice (0)")
     add("--repeat", type=_number(int, 1), metavar="N", help="ask every sample N times")
     add("--on-bad-row", choices=["stop", "skip"], help="what a row that cannot be read does (stop)")
+    add(
+        "--allow-remote-images",
+        action="store_true",
+        help="fetch pictures that the data names by http(s) URLs",
+    )
     _describe_answers(parser)
 
 
@@ -135,6 +147,11 @@ def _describe_answers(parser: Parser) -> None:
     )
     add("--retry-failed", action="store_true", help="with --resume: ask failed requests again")
     _add_field(add)
+    add(
+        "--csv",
+        action="store_true",
+        help="also write each answer to answers.csv in the folder of the run as it comes: id;model_answer",
+    )
     add("--html", metavar="FILE", type=Path, help="also write a page")
     add("--json", action="store_true", help="print one JSON document in the place of a table")
     add("--quiet", action="store_true", help="no progress")
@@ -144,6 +161,7 @@ def _describe_report(parser: Parser) -> None:
     _add_runs(parser)
     add = parser.add_argument
     _add_field(add)
+    add("--answers", metavar="FILE", type=Path, help="also write id;model_answer of one run as CSV")
     _add_forms(parser)
 
 

@@ -9,47 +9,67 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from steelyard.albums import KEPT
 from steelyard.cli.screen import printable, show, show_json, tell, width
-from steelyard.errors import StoreError
+from steelyard.errors import StoreError, UsageError
 from steelyard.report.contents import Contents, read_contents
 from steelyard.report.doubts import doubt_run
+from steelyard.report.overview import Overview, template_of
 from steelyard.report.scores import COLUMNS, labels_of, numbers_of, row_of, tabulate, tabulate_by
-from steelyard.report.tables import Table
+from steelyard.report.spending import spending_of, tell_cost, tell_times
+from steelyard.report.tables import Table, clean
+from steelyard.sheets import Sheet
 from steelyard.store import Run
 
-_KEPT = 500
+_NAMES = ("task", "data", "prompt", "model")
 
 
 def run(options: Namespace) -> int:
     """Show the runs; 1 where one of them is not complete."""
-    by, html = getattr(options, "by", []), getattr(options, "html", None)
-    keep = _KEPT if html is not None else 0
-    found = [read_contents(Run.open(path), by=by, keep=keep) for path in options.runs]
+    by, html = getattr(options, "by", None), getattr(options, "html", None)
+    keep = KEPT if html is not None else 0
+    runs = [Run.open(path) for path in options.runs]
+    if hasattr(options, "answers"):
+        _write_answers(options.answers, runs)
+    found = [read_contents(run, by=by, keep=keep) for run in runs]
     if getattr(options, "json", False):
         show_json({"runs": [as_document(contents) for contents in found]})
     elif getattr(options, "csv", False):
         show(_in_one_table(found).csv())
     else:
-        show("\n\n".join(describe_run(c, markdown=getattr(options, "md", False)) for c in found))
+        markdown = getattr(options, "md", False)
+        parts = [describe_run(contents, markdown=markdown) for contents in found]
+        if len(found) > 1:
+            parts.append(_draw(Overview(found).spending(), markdown=markdown))
+        show("\n\n".join(parts))
     if html is not None:
         write_page(html, found)
     return 0 if all(contents.complete for contents in found) else 1
 
 
 def describe_run(contents: Contents, *, markdown: bool = False) -> str:
-    """One run as text: scores, doubts, failures, extraction, by field."""
-    columns = width(sys.stdout)
-
-    def drawn(table: Table) -> str:
-        return table.markdown() if markdown else table.text(width=columns)
-
-    head = f"{contents.title}  ({contents.run.path})"
-    parts = [f"## {printable(head)}" if markdown else printable(head), drawn(tabulate(contents.results))]
-    notes = [f"{'- ' if markdown else '! '}{printable(line)}" for line in doubt_run(contents)]
+    """One run as text: scores, doubts, failures, extraction, by field, what it spent."""
+    item = "- " if markdown else ""
+    head = printable(f"{contents.title}  ({contents.run.path})")
+    parts = [f"## {head}" if markdown else head, _draw(tabulate(contents.results), markdown=markdown)]
+    notes = [f"{item or '! '}{printable(line)}" for line in doubt_run(contents)]
     parts += ["\n".join(notes)] if notes else []
-    parts += [drawn(table) for _, table in labels_of(contents.results)]
-    parts += [drawn(tabulate_by(field, values)) for field, values in contents.by.items()]
+    parts += [_draw(table, markdown=markdown) for _, table in labels_of(contents.results)]
+    parts += [_draw(tabulate_by(field, values), markdown=markdown) for field, values in contents.by.items()]
+    spent = [*tell_times(contents), *tell_cost(contents)]
+    widest = 0 if markdown else max((len(name) for name, _ in spent), default=0)
+    parts += ["\n".join(f"{item}{name:<{widest}}  {value}" for name, value in spent)] if spent else []
     return "\n\n".join(parts)
+
+
+def describe_all(found: Sequence[Contents]) -> str:
+    """Several runs as one table of scores and one of costs, and what there is to be said of each."""
+    overview = Overview(found)
+    tables = [overview.scores(), *map(overview.scores_by, overview.fields()), overview.spending()]
+    notes = [f"! {title}: {line}" for title, c in zip(overview.titles(), found) for line in doubt_run(c)]
+    prompts = [f"{name}: {clean(template)}" for name, template in overview.prompts()]
+    parts = [*(_draw(table) for table in tables), *map("\n".join, filter(None, (prompts, notes)))]
+    return printable("\n\n".join(parts))
 
 
 def as_document(contents: Contents) -> dict[str, Any]:
@@ -59,6 +79,9 @@ def as_document(contents: Contents) -> dict[str, Any]:
     return {
         "path": str(contents.run.path),
         "task": about.get("task"),
+        "data": about.get("data"),
+        "prompt": about.get("prompt"),
+        "template": template_of(contents),
         "model": about.get("model"),
         "state": about.get("state"),
         "complete": contents.complete,
@@ -69,6 +92,7 @@ def as_document(contents: Contents) -> dict[str, Any]:
         "reasons": dict(contents.reasons.most_common()),
         "metric_errors": dict(contents.metric_errors.most_common()),
         "warnings": doubt_run(contents),
+        "spent": asdict(spending_of(contents)),
     }
 
 
@@ -90,13 +114,24 @@ def save(path: Path, page: str) -> None:
     tell(f"page: {path}")
 
 
+def _draw(table: Table, *, markdown: bool = False) -> str:
+    return table.markdown() if markdown else table.text(width=width(sys.stdout))
+
+
+def _write_answers(path: Path, runs: Sequence[Run]) -> None:
+    if len(runs) > 1:
+        raise UsageError("--answers writes those of one run", hint="name one run")
+    Sheet(path, runs[0].records()).close()
+    tell(f"answers: {path}")
+
+
 def _in_one_table(found: Sequence[Contents]) -> Table:
     rows = []
     for contents in found:
         about = contents.run.about
-        names = [str(contents.run.path), str(about.get("task")), str(about.get("model"))]
+        names = [str(contents.run.path), *(str(about.get(key) or "") for key in _NAMES)]
         rows += [[*names, "", "", *row_of(result)] for result in numbers_of(contents.results)]
         for field, parts in contents.by.items():
             for value, results in parts.items():
                 rows += [[*names, field, value, *row_of(result)] for result in numbers_of(results)]
-    return Table(("run", "task", "model", "by", "value", *COLUMNS), rows)
+    return Table(("run", *_NAMES, "by", "value", *COLUMNS), rows)

@@ -18,7 +18,7 @@ from steelyard.metrics.extraction import Extractor, extractor
 from steelyard.metrics.summary import Result, Summary
 from steelyard.plugins import resolve
 from steelyard.store import Run
-from steelyard.types import Record
+from steelyard.types import Record, Response
 
 _KEPT_FAILED = 2000
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
@@ -26,7 +26,10 @@ _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 @dataclass
 class Contents:
-    """A run read once: results, what failed and why, times and tokens, and some of its records."""
+    """A run read once: results, what failed and why, times, tokens and costs, and some of its records.
+
+    Of `measured` answers the cost is known; `cpu` and `joules` are the sums over these.
+    """
 
     run: Run
     results: list[Result]
@@ -37,15 +40,18 @@ class Contents:
     metric_errors: Counter[str] = field(default_factory=Counter)
     latency: array[float] = field(default_factory=lambda: array("d"))
     ttft: array[float] = field(default_factory=lambda: array("d"))
+    pace: array[float] = field(default_factory=lambda: array("d"))
     tokens_in: int = 0
     tokens_out: int = 0
+    measured: int = 0
+    cpu: float = 0.0
+    joules: float = 0.0
     kept: list[Record] = field(default_factory=list)
 
     @property
     def title(self) -> str:
-        """The task and the model."""
-        about = self.run.about
-        return f"{about.get('task', 'a task')} · {about.get('model', 'a model')}"
+        """The task, the prompt where it has a name, and the model."""
+        return title_of(self.run)
 
     @property
     def complete(self) -> bool:
@@ -53,8 +59,12 @@ class Contents:
         return self.run.about.get("state") == "done" and not self.failed and not self.metric_errors
 
 
-def read_contents(run: Run, *, by: Sequence[str] = (), keep: int = 0) -> Contents:
-    """Read a run; `by` names columns to have results apart for, `keep` says how many records to keep."""
+def read_contents(run: Run, *, by: Sequence[str] | None = None, keep: int = 0) -> Contents:
+    """Read a run; `by` names columns to have results apart for, `keep` says how many records to keep.
+
+    Without `by` the columns are those that the task names, as far as the data has them.
+    """
+    wanted_by, by = by, fields_of(run) if by is None else by
     summary = Summary(known_metrics(run), repeat=_repeat(run), extract=known_extractor(run), fields=by)
     contents = Contents(run, [])
     examples: dict[str, str] = {}
@@ -68,14 +78,26 @@ def read_contents(run: Run, *, by: Sequence[str] = (), keep: int = 0) -> Content
         if record.index < keep or (keep and wanted):
             contents.kept.append(record)
             kept_failed += wanted
-    if contents.answers and (missing := [name for name in by if name not in columns]):
+    if contents.answers and (missing := [name for name in wanted_by or () if name not in columns]):
         hint = "steelyard explain shows the columns of a sample"
         raise UsageError(f"no sample of {run.path} has a column {missing[0]!r}", hint=hint)
     contents.reasons = Counter({examples[reason]: count for reason, count in contents.reasons.items()})
     contents.results = stored_results(run) or summary.results()
-    contents.by = {name: summary.by(name) for name in by}
+    contents.by = {name: summary.by(name) for name in by if name in columns}
     contents.kept.sort(key=lambda record: record.index)
     return contents
+
+
+def title_of(run: Run) -> str:
+    """The task, the prompt where it has a name, and the model."""
+    about = run.about
+    prompt = f"{about['prompt']} · " if about.get("prompt") else ""
+    return f"{about.get('task', 'a task')} · {prompt}{about.get('model', 'a model')}"
+
+
+def fields_of(run: Run) -> list[str]:
+    """The columns of the data by which the task of a run wants its results apart."""
+    return [str(name) for name in run.about.get("by") or []]
 
 
 def stored_results(run: Run) -> list[Result]:
@@ -131,6 +153,22 @@ def _measure(contents: Contents, record: Record, examples: dict[str, str]) -> No
         contents.latency.append(response.timing.latency)
         if response.timing.ttft is not None:
             contents.ttft.append(response.timing.ttft)
+        if (pace := pace_of(response)) is not None:
+            contents.pace.append(pace)
+    if response.cost is not None:
+        contents.measured += 1
+        contents.cpu += response.cost.cpu
+        contents.joules += response.cost.gpu_energy_joules or 0.0
+
+
+def pace_of(response: Response) -> float | None:
+    """How many tokens a second an answer was written with, from its first piece to its last."""
+    timing = response.timing
+    if timing is None:
+        return None
+    counted = response.tokens.output if response.tokens is not None else None
+    each = timing.tpot(len(timing.chunks) if counted is None else counted)
+    return 1 / each if each else None
 
 
 def _repeat(run: Run) -> int:

@@ -14,22 +14,24 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from steelyard import __version__
-from steelyard.metrics.estimates import quantile
+from steelyard.albums import pictures_of
 from steelyard.metrics.extraction import Extractor
 from steelyard.metrics.summary import Result
 from steelyard.report.comparison import Measured, Pairing
-from steelyard.report.contents import Contents, known_extractor
+from steelyard.report.contents import Contents, known_extractor, title_of
 from steelyard.report.doubts import doubt_run
+from steelyard.report.overview import Overview
+from steelyard.report.pictures import Gallery, Thumbnails
 from steelyard.report.samples import (
     extraction_of,
     figures_of,
     marked,
     score_text,
-    seconds,
     turns_of,
     value_text,
 )
 from steelyard.report.scores import EXTRACTION, NO_ANSWER, by_metric, numbers_of
+from steelyard.report.spending import size, tell_cost, tell_times
 from steelyard.report.tables import Figure, decimals_of
 from steelyard.report.verdicts import doubt_pairing, tell_verdicts
 from steelyard.types import Record
@@ -47,8 +49,10 @@ _FILTERS = {
 
 def draw_page(found: Sequence[Contents]) -> str:
     """The page of one or several runs."""
+    thumbnails = Thumbnails()
+    runs = [_view(contents, thumbnails) for contents in found]
     title = " | ".join(contents.title for contents in found)
-    return _draw(title, runs=[_view(contents) for contents in found])
+    return _draw(title, runs=runs, overview=_overview(found), pictures=thumbnails)
 
 
 def draw_comparison(pairings: Sequence[Pairing]) -> str:
@@ -56,7 +60,14 @@ def draw_comparison(pairings: Sequence[Pairing]) -> str:
     return _draw("comparison", pairings=[_pairing(pairing) for pairing in pairings])
 
 
-def _draw(title: str, *, runs: Sequence[Any] = (), pairings: Sequence[Any] = ()) -> str:
+def _draw(
+    title: str,
+    *,
+    runs: Sequence[Any] = (),
+    overview: Any = None,
+    pictures: Thumbnails | None = None,
+    pairings: Sequence[Any] = (),
+) -> str:
     home = files(__package__)
     template, style, script = (
         (home / name).read_text("utf-8") for name in ("page.html", "page.css", "page.js")
@@ -64,45 +75,80 @@ def _draw(title: str, *, runs: Sequence[Any] = (), pairings: Sequence[Any] = ())
     # Only this very script may run, whatever a prompt or an answer may say.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     allowed = f"style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
-    policy = f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'"
+    drawn = pictures.style() if pictures is not None else ""
+    # Pictures stand in the page itself; none is ever fetched.
+    images = "img-src data:; " if drawn else ""
+    policy = f"default-src 'none'; {images}{allowed}; base-uri 'none'; form-action 'none'"
     engine = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return engine.from_string(template).render(
         title=title,
         runs=runs,
+        overview=overview,
         pairings=pairings,
-        style=Markup(style),  # noqa: S704 - our own file
+        style=Markup(style + drawn),  # noqa: S704 - our own file, digits and base64
         script=Markup(script),  # noqa: S704 - our own file
         policy=policy,
         version=__version__,
     )
 
 
-def _view(contents: Contents) -> dict[str, Any]:
+def _overview(found: Sequence[Contents]) -> dict[str, Any] | None:
+    """Several runs side by side."""
+    if len(found) < 2:
+        return None
+    overview = Overview(found)
+    named = list(zip(overview.names, found))
+    return {
+        "columns": overview.columns,
+        "scores": [(names, _score(result)) for names, c in named for result in numbers_of(c.results)],
+        "by": [
+            (
+                field,
+                [
+                    (names, _score(result, value))
+                    for names, c in named
+                    for value, result in by_metric(c.by.get(field, {}))
+                ],
+            )
+            for field in overview.fields()
+        ],
+        "spending": overview.spending().shown(),
+        "texts": len(overview.columns),
+        "prompts": overview.prompts(),
+    }
+
+
+def _view(contents: Contents, thumbnails: Thumbnails) -> dict[str, Any]:
     about = contents.run.about
+    gallery = Gallery(contents.run)
+    before = thumbnails.left_out
     extract = known_extractor(contents.run)
     numbers = numbers_of(contents.results)
     first = next((result.metric for result in numbers), None)
-    samples = [_sample(record, extract, first) for record in contents.kept]
+    samples = [_sample(record, extract, first, gallery, thumbnails) for record in contents.kept]
     states = {state for sample in samples for state in sample["states"].split()}
     verdict = "complete" if contents.complete else "not complete"
     return {
         "task": about.get("task", "task"),
+        "prompt": about.get("prompt") or "",
+        "data": about.get("data") or "",
         "model": about.get("model", "model"),
         "path": str(contents.run.path),
         "created": str(about.get("created", ""))[:16].replace("T", " "),
         "verdict": f"{contents.answers:,} answers, {verdict}",
         "tone": "good" if contents.complete else "bad",
         "notes": doubt_run(contents),
-        "scores": [_score(result) for result in numbers],
+        "scores": [((), _score(result)) for result in numbers],
         "by": [
-            (field, [_score(result, value) for value, result in by_metric(parts)])
+            (field, [((), _score(result, value)) for value, result in by_metric(parts)])
             for field, parts in contents.by.items()
         ],
         "labels": list(_labels(contents.results)),
         "reasons": _shares(dict(contents.reasons.most_common(10)), bad=tuple(contents.reasons)),
-        "times": list(_times(contents)),
-        "cost": list(_cost(about)),
+        "times": list(tell_times(contents)),
+        "cost": list(tell_cost(contents)),
         "samples": samples,
+        "unpictured": thumbnails.left_out - before,
         "filters": [(v, text) for v, text in _FILTERS.items() if v == "all" or v in states],
         "unshown": f"{contents.answers - len(samples):,}" if contents.answers > len(samples) else "",
         "environment": list(_environment(about.get("environment", {}))),
@@ -162,57 +208,10 @@ def _shares(counts: Mapping[str, int], *, bad: Sequence[str] = ()) -> list[dict[
     ]
 
 
-def _times(contents: Contents) -> Iterator[tuple[str, str]]:
-    for name, column in (("latency", contents.latency), ("first piece", contents.ttft)):
-        if len(column):
-            ordered = sorted(column)
-            points = [("median", 0.5), ("90 %", 0.9), ("99 %", 0.99), ("longest", 1.0)]
-            shown = " · ".join(f"{label} {seconds(quantile(ordered, p))}" for label, p in points)
-            yield name, shown
-    answers = max(contents.answers, 1)
-    for name, tokens in (("tokens in", contents.tokens_in), ("tokens out", contents.tokens_out)):
-        if tokens:
-            yield name, f"{tokens:,} ({tokens / answers:,.1f} an answer)"
-    wall = sum(cost.get("wall", 0.0) for cost in contents.run.about.get("cost", []))
-    if wall:
-        counted = [("answers", contents.answers), ("tokens", contents.tokens_out)]
-        yield "rate", ", ".join(f"{_rate(n / wall)} {name} a second" for name, n in counted if n)
-
-
-def _cost(about: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    costs = about.get("cost", [])
-    if not costs:
-        return
-    yield "wall", seconds(sum(cost["wall"] for cost in costs))
-    yield "CPU", seconds(sum(cost["cpu"] for cost in costs))
-    yield "memory peak", _bytes(max(cost["rss_peak_bytes"] for cost in costs))
-    for name, field, unit in (
-        ("GPU memory peak", "gpu_peak_bytes", _bytes),
-        ("GPU energy", "gpu_energy_joules", _joules),
-    ):
-        known = [cost[field] for cost in costs if cost.get(field) is not None]
-        if known:
-            yield name, unit(max(known) if field == "gpu_peak_bytes" else sum(known))
-    if len(costs) > 1:
-        yield "sittings", str(len(costs))
-
-
-def _rate(value: float) -> str:
-    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
-
-
-def _bytes(count: float) -> str:
-    return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
-
-
-def _joules(energy: float) -> str:
-    return f"{energy:,.0f} J"
-
-
 def _environment(environment: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, value in environment.items():
         if name == "memory_bytes":
-            yield "memory", _bytes(value) if value else "unknown"
+            yield "memory", size(value) if value else "unknown"
         elif value:
             plain = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
             yield name, ", ".join(map(str, plain)) if isinstance(plain, list) else str(plain)
@@ -223,12 +222,15 @@ def _command(about: Mapping[str, Any]) -> str:
     return shlex.join(map(str, flags)) if isinstance(flags, list) else ""
 
 
-def _sample(record: Record, extract: Extractor | None, first: str | None) -> dict[str, Any]:
+def _sample(
+    record: Record, extract: Extractor | None, first: str | None, gallery: Gallery, thumbnails: Thumbnails
+) -> dict[str, Any]:
     response, target = record.response, record.sample.target
     found = extraction_of(record, extract)
     scores = [(name, score_text(score)) for name, score in record.scores.items()]
     states, verdict, tone = _states(record, first)
-    turns = [(turn.role, _cut(turn.text)) for turn in turns_of(record.request.prompt)]
+    turns = [(turn.role, _cut(turn.text)) for turn in turns_of(record.request.prompt, gallery)]
+    drawn = [thumbnails.draw(gallery.find(one), one) for one in pictures_of(record.request.prompt)]
     answer = "" if response.error is not None else response.text
     return {
         "id": record.request.id,
@@ -237,6 +239,7 @@ def _sample(record: Record, extract: Extractor | None, first: str | None) -> dic
         "tone": tone,
         "asked": _excerpt(value_text(record.sample.input)),
         "answered": _excerpt(response.error or _told(answer, found) or value_text(response.scores or "")),
+        "pictures": [thumbnail for thumbnail in drawn if thumbnail is not None],
         "turns": [{"role": role, "text": text} for role, text in turns],
         "target": None if target is None else _cut(value_text(target)),
         "error": response.error,
@@ -279,8 +282,8 @@ def _excerpt(text: str) -> str:
 def _pairing(pairing: Pairing) -> dict[str, Any]:
     base, other = pairing.base, pairing.other
     return {
-        "base": f"{base.about.get('task')} · {base.about.get('model')}",
-        "other": f"{other.about.get('task')} · {other.about.get('model')}",
+        "base": title_of(base),
+        "other": title_of(other),
         "base_path": str(base.path),
         "other_path": str(other.path),
         "common": f"{pairing.common:,}",

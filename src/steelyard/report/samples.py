@@ -5,14 +5,18 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from steelyard.builtin import BUILTINS
 from steelyard.errors import UnknownName
 from steelyard.metrics.base import Metric, name_of
 from steelyard.metrics.extraction import Extraction, Extractor
+from steelyard.report.contents import pace_of
+from steelyard.report.pictures import Gallery
+from steelyard.report.spending import facts_of, rate, seconds
 from steelyard.store import Run
-from steelyard.types import Prompt, Record, Response, Score
+from steelyard.types import Cost, Prompt, Record, Response, Score
 
 _NEAR = 1000
 
@@ -24,13 +28,15 @@ class Turn(NamedTuple):
     text: str
 
 
-def turns_of(prompt: Prompt) -> list[Turn]:
-    """A prompt as turns of text; what is not text is named."""
+def turns_of(prompt: Prompt, gallery: Gallery | None = None) -> list[Turn]:
+    """A prompt as turns of text; what is not text is named, pictures with their size where they are found."""
     if isinstance(prompt, str):
         return [Turn("", prompt)]
     if isinstance(prompt, Mapping):
         return [Turn("", _as_json(prompt))]
-    return [Turn(str(_field(turn, "role") or ""), _content(_field(turn, "content"))) for turn in prompt]
+    return [
+        Turn(str(_field(turn, "role") or ""), _content(_field(turn, "content"), gallery)) for turn in prompt
+    ]
 
 
 def value_text(value: Any) -> str:
@@ -53,7 +59,7 @@ def extraction_of(record: Record, extract: Extractor | None) -> Extraction | Non
 
 
 def figures_of(response: Response) -> list[tuple[str, str]]:
-    """Tokens and times of an answer, each with its name."""
+    """Tokens, times and cost of an answer, each with its name."""
     found = []
     if response.tokens is not None:
         for name, count in (("tokens in", response.tokens.input), ("tokens out", response.tokens.output)):
@@ -63,16 +69,18 @@ def figures_of(response: Response) -> list[tuple[str, str]]:
         found.append(("latency", seconds(timing.latency)))
         if timing.ttft is not None:
             found.append(("first piece after", seconds(timing.ttft)))
+        if (pace := pace_of(response)) is not None:
+            found.append(("tokens a second", rate(pace)))
+    if response.cost is not None:
+        found += _costs_of(response.cost)
+        if response.cost.shared > 1:
+            found.append(("answered together", f"{response.cost.shared:,}"))
     return found
 
 
-def seconds(value: float) -> str:
-    """A duration in the unit it is best read in."""
-    if value < 0.001:
-        return f"{value * 1e6:.0f} µs"
-    if value < 1:
-        return f"{value * 1e3:.3g} ms"
-    return f"{value:.3g} s" if value < 100 else f"{value:,.0f} s"
+def _costs_of(cost: Cost) -> Iterator[tuple[str, str]]:
+    # The wall time of an answer stands there as its latency.
+    return ((name, value) for name, value in facts_of(asdict(cost)) if name != "wall")
 
 
 def meanings(metrics: list[Metric]) -> dict[str, str]:
@@ -115,19 +123,22 @@ def marked(text: str, found: Extraction | None) -> Iterator[tuple[str, bool]]:
             yield piece, taken
 
 
-def _content(content: Any) -> str:
+def _content(content: Any, gallery: Gallery | None) -> str:
     if isinstance(content, str):
         return content
     if not isinstance(content, (list, tuple)):
         return _as_json(content)
-    return "\n".join(_part(part) for part in content)
+    return "\n".join(_part(part, gallery) for part in content)
 
 
-def _part(part: Any) -> str:
+def _part(part: Any, gallery: Gallery | None) -> str:
     kind, data = _field(part, "kind") or _field(part, "type"), _field(part, "data")
     if kind == "text":
         return str(data if data is not None else _field(part, "text"))
-    return f"[{kind or 'part'}]"
+    if kind == "image" and gallery is not None:
+        return f"[image {gallery.find(data)}]"
+    name = data.get("image") if isinstance(data, Mapping) else None
+    return f"[{kind or 'part'}{f' {name}' if name else ''}]"
 
 
 def _field(part: Any, name: str) -> Any:

@@ -43,7 +43,7 @@ class Table:
 
     def text(self, *, width: int | None = None) -> str:
         """Aligned columns; where they are wider than `width`, the widest text is cut."""
-        grid = self._shown()
+        grid = self.shown()
         widths = [max(map(columns_of, column)) for column in zip(*grid)]
         over = sum(widths) + 2 * (len(widths) - 1) - (width or math.inf)
         if over > 0:
@@ -59,7 +59,7 @@ class Table:
 
     def markdown(self) -> str:
         """A table as GitHub draws it."""
-        head, *rows = [[_in_markdown(cell) for cell in row] for row in self._shown()]
+        head, *rows = [[_in_markdown(cell) for cell in row] for row in self.shown()]
         rule = ["---" if n in self._texts() else "--:" for n in range(len(head))]
         return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rows])
 
@@ -72,7 +72,8 @@ class Table:
             writer.writerow([cell.value if isinstance(cell, Figure) else cell for cell in row])
         return out.getvalue().rstrip("\n")
 
-    def _shown(self) -> list[list[str]]:
+    def shown(self) -> list[list[str]]:
+        """The names of the columns and the rows, as they are read."""
         return [list(self.columns), *([_show(cell) for cell in row] for row in self.rows)]
 
     def _texts(self) -> list[int]:

@@ -1,0 +1,179 @@
+"""What a run spent: its model's load, the run itself, and each of its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from steelyard.metrics.estimates import quantile
+from steelyard.report.contents import Contents
+from steelyard.report.tables import Cell, Figure, Table
+
+POINTS = {"median": 0.5, "90 %": 0.9, "99 %": 0.99, "longest": 1.0}
+
+COLUMNS = ("load s", "idle MiB", "peak MiB", "GPU MiB", "J", "wall s", "CPU s", "CPU ms each",
+           "latency ms", "first piece ms", "tokens/s each", "answers/s", "tokens/s")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Spending:
+    """The figures of one run; None is what nobody measured.
+
+    `load` and `cost` are those of loading the model and of all sittings of the run; the figures of
+    single answers are medians, and `cpu_each` is a mean.
+    """
+
+    load: Mapping[str, Any] | None
+    cost: Mapping[str, Any] | None
+    latency: Mapping[str, float] | None
+    ttft: Mapping[str, float] | None
+    pace: Mapping[str, float] | None
+    cpu_each: float | None
+    joules_each: float | None
+    answers_per_second: float | None
+    tokens_per_second: float | None
+
+
+def spending_of(contents: Contents) -> Spending:
+    """What a run spent."""
+    about, measured = contents.run.about, contents.measured
+    cost = _total(about.get("cost") or [])
+    wall = cost["wall"] if cost else 0.0
+    return Spending(
+        load=about.get("load"),
+        cost=cost,
+        latency=_spread(contents.latency),
+        ttft=_spread(contents.ttft),
+        pace=_spread(contents.pace),
+        cpu_each=contents.cpu / measured if measured else None,
+        joules_each=contents.joules / measured if measured and contents.joules else None,
+        answers_per_second=contents.answers / wall if wall else None,
+        tokens_per_second=contents.tokens_out / wall if wall and contents.tokens_out else None,
+    )
+
+
+def tell_times(contents: Contents) -> Iterator[tuple[str, str]]:
+    """The times and tokens of the answers, each with its name."""
+    spent = spending_of(contents)
+    for name, spread in (("latency", spent.latency), ("first piece", spent.ttft)):
+        if spread:
+            yield name, " · ".join(f"{label} {seconds(value)}" for label, value in spread.items())
+    if spent.pace:
+        yield "writing", f"median {rate(spent.pace['median'])} tokens a second in an answer"
+    answers = max(contents.answers, 1)
+    for name, tokens in (("tokens in", contents.tokens_in), ("tokens out", contents.tokens_out)):
+        if tokens:
+            yield name, f"{tokens:,} ({tokens / answers:,.1f} an answer)"
+    rates = (("answers", spent.answers_per_second), ("tokens", spent.tokens_per_second))
+    if told := [f"{rate(value)} {name} a second" for name, value in rates if value]:
+        yield "rate", ", ".join(told)
+
+
+def tell_cost(contents: Contents) -> Iterator[tuple[str, str]]:
+    """What the load, the run and its answers cost, each with its name."""
+    spent = spending_of(contents)
+    if spent.load:
+        yield "loading the model", ", ".join(f"{name} {value}" for name, value in facts_of(spent.load))
+    if spent.cost is None:
+        return
+    yield from facts_of(spent.cost)
+    if spent.cpu_each is not None:
+        yield "CPU an answer", seconds(spent.cpu_each)
+    if spent.joules_each is not None:
+        yield "GPU energy an answer", joules(spent.joules_each)
+    if spent.cost["sittings"] > 1:
+        yield "sittings", str(spent.cost["sittings"])
+
+
+def facts_of(cost: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """One cost in words: what nobody could measure is left out."""
+    for name, key, unit in (
+        ("wall", "wall", seconds),
+        ("CPU", "cpu", seconds),
+        ("memory before", "rss_idle_bytes", size),
+        ("memory peak", "rss_peak_bytes", size),
+        ("GPU memory peak", "gpu_peak_bytes", size),
+        ("GPU energy", "gpu_energy_joules", joules),
+    ):
+        if cost.get(key) is not None:
+            yield name, unit(cost[key])
+
+
+def tabulate_spending(columns: Sequence[str], named: Sequence[tuple[Sequence[str], Contents]]) -> Table:
+    """A row a run; columns that no run has a figure for are left out."""
+    rows = [_row(spending_of(contents)) for _, contents in named]
+    used = [n for n in range(len(COLUMNS)) if any(row[n] is not None for row in rows)]
+    cells = [[*names, *(row[n] for n in used)] for (names, _), row in zip(named, rows)]
+    return Table((*columns, *(COLUMNS[n] for n in used)), cells)
+
+
+def seconds(value: float) -> str:
+    """A duration in the unit it is best read in."""
+    if value < 0.001:
+        return f"{value * 1e6:.0f} µs"
+    if value < 1:
+        return f"{value * 1e3:.3g} ms"
+    return f"{value:.3g} s" if value < 100 else f"{value:,.0f} s"
+
+
+def size(count: float) -> str:
+    """Bytes in the unit they are best read in."""
+    return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
+
+
+def joules(energy: float) -> str:
+    """An energy."""
+    return f"{energy:,.0f} J" if energy >= 10 else f"{energy:.2g} J"
+
+
+def rate(value: float) -> str:
+    """How many in a second."""
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def _row(spent: Spending) -> list[Cell]:
+    load, cost = spent.load or {}, spent.cost or {}
+    figures = [
+        _figure(load.get("wall"), 2),
+        _figure(cost.get("rss_idle_bytes"), 0, 2**-20),
+        _figure(cost.get("rss_peak_bytes"), 0, 2**-20),
+        _figure(cost.get("gpu_peak_bytes"), 0, 2**-20),
+        _figure(cost.get("gpu_energy_joules"), 0),
+        _figure(cost.get("wall"), 2),
+        _figure(cost.get("cpu"), 2),
+        _figure(spent.cpu_each, 1, 1000),
+        _figure((spent.latency or {}).get("median"), 1, 1000),
+        _figure((spent.ttft or {}).get("median"), 1, 1000),
+        _figure((spent.pace or {}).get("median"), 0),
+        _figure(spent.answers_per_second, 1),
+        _figure(spent.tokens_per_second, 0),
+    ]
+    return list(figures)
+
+
+def _figure(value: float | None, decimals: int, factor: float = 1.0) -> Cell:
+    return None if value is None else Figure(value * factor, decimals)
+
+
+def _spread(column: Sequence[float]) -> dict[str, float] | None:
+    ordered = sorted(column)
+    return {name: quantile(ordered, share) for name, share in POINTS.items()} if ordered else None
+
+
+def _total(costs: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """All sittings of a run: what was spent is added up, of memory the most counts."""
+    if not costs:
+        return None
+    total: dict[str, Any] = {"sittings": len(costs)}
+    for key, together in (
+        ("wall", sum),
+        ("cpu", sum),
+        ("rss_idle_bytes", max),
+        ("rss_peak_bytes", max),
+        ("gpu_peak_bytes", max),
+        ("gpu_energy_joules", sum),
+    ):
+        known = [cost[key] for cost in costs if cost.get(key) is not None]
+        total[key] = together(known) if known else None
+    return total
