@@ -38,12 +38,16 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
     },
     "extractors": {
         "boxed": Builtin("steelyard.metrics.extraction:find_box", "what the last \\boxed{…} holds"),
+        "json": Builtin("steelyard.metrics.extraction.objects:find_object", "the JSON object in the text"),
         "last_line": Builtin(
             "steelyard.metrics.extraction:find_last_line", "the last line that is not blank"
         ),
         "letter": Builtin("steelyard.metrics.extraction.letters:find_letter", "the option that is chosen"),
         "number": Builtin(
             "steelyard.metrics.extraction.numbers:find_number", "the number that is the answer"
+        ),
+        "order": Builtin(
+            "steelyard.metrics.extraction.orders:find_order", "the order of pages, by number or letter"
         ),
         "text": Builtin("steelyard.metrics.extraction:find_text", "the whole text, without reasoning"),
     },
@@ -70,6 +74,9 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
             "steelyard.metrics.choices:acc_token", "the right option is the likeliest per token"
         ),
         "accuracy": Builtin("steelyard.metrics.labels:accuracy", "the label given is the target"),
+        "anls": Builtin(
+            "steelyard.metrics.documents:anls", "similarity to the target, 0 below a half (DocVQA)"
+        ),
         "auroc": Builtin("steelyard.metrics.labels:auroc", "area under the ROC curve, averaged over labels"),
         "bleu": Builtin("steelyard.metrics.corpus:bleu", "BLEU over the whole set, as sacrebleu has it"),
         "cer": Builtin("steelyard.metrics.overlap:cer", "character errors for each character of the target"),
@@ -106,10 +113,15 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
         "f1_weighted": Builtin(
             "steelyard.metrics.labels:f1_weighted", "F1, averaged over labels by their frequency"
         ),
+        "fields": Builtin(
+            "steelyard.metrics.objects:fields", "a JSON object against the target's, field by field"
+        ),
         "judge": Builtin(
             "steelyard.metrics.judges:judge", "a factory: judge(model) asks a model for a grade"
         ),
+        "kendall": Builtin("steelyard.metrics.orders:kendall", "Kendall's tau of an order of pages"),
         "number": Builtin("steelyard.metrics.numbers:number", "the number the answer gives is the target"),
+        "pages_exact": Builtin("steelyard.metrics.orders:pages_exact", "the order of pages is the target"),
         "precision_macro": Builtin(
             "steelyard.metrics.labels:precision_macro", "precision, averaged over labels"
         ),
@@ -128,11 +140,15 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
         "regex": Builtin(
             "steelyard.metrics.text:regex", "the pattern that is the target occurs in the answer"
         ),
+        "relaxed": Builtin(
+            "steelyard.metrics.documents:relaxed", "a number within 5 % of the target, else equal (ChartQA)"
+        ),
         "rouge_1": Builtin("steelyard.metrics.overlap:rouge_1", "F1 of words"),
         "rouge_2": Builtin("steelyard.metrics.overlap:rouge_2", "F1 of pairs of words"),
         "rouge_l": Builtin(
             "steelyard.metrics.overlap:rouge_l", "F1 of the longest common subsequence of words"
         ),
+        "spearman": Builtin("steelyard.metrics.orders:spearman", "Spearman's rho of an order of pages"),
         "starts_with": Builtin("steelyard.metrics.text:starts_with", "the answer begins with the target"),
         "token_f1": Builtin(
             "steelyard.metrics.overlap:token_f1", "F1 of words, up to case, punctuation, articles"

@@ -8,7 +8,9 @@ bool = pass or fail, number = score, string = label, None = undefined, mapping =
 A metric that only exists over a whole set (BLEU, macro F1, AUROC) is a Corpus: called with one
 answer it gives that answer's statistics, which are stored; `combine` makes the number of many.
 A metric may be `async` (a judge asks a model). A failed answer is not shown to a metric: it
-scores 0, or what the metric's `failure` says. A Corpus sees it as an empty answer.
+scores 0, or what the metric's `failure` says. A Corpus sees it as an empty answer. A metric that
+gives a mapping with other names for other samples tells them with `parts(sample)`, so that a failed
+answer counts in those that its sample would have.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ _LARGEST = 1e150
 class Column:
     """What one metric said of each record: a number, a label, statistics, or nothing."""
 
-    __slots__ = ("count", "labels", "numbers", "statistics", "total", "undefined")
+    __slots__ = ("count", "failed", "labels", "numbers", "statistics", "total", "undefined")
 
     def __init__(self) -> None:
         self.numbers = array("d")
@@ -26,6 +26,7 @@ class Column:
         self.total = 0.0
         self.count = 0
         self.undefined = 0
+        self.failed = 0
 
     def add(self, place: int, score: Score) -> None:
         """Keep the score of the record at a place; places only grow."""
@@ -47,6 +48,12 @@ class Column:
         else:
             # No statistics at all: the sample has no target.
             self.undefined += 1
+
+    def fail(self, place: int, worth: float) -> None:
+        """Keep a failed answer, where not all that failed count here."""
+        self.failed += 1
+        self.pad(place)
+        self.numbers.append(worth)
 
     def pad(self, size: int) -> None:
         """Fill up with missing numbers to a size."""

@@ -87,10 +87,9 @@ class Summary:
             # A failed answer is a 0, whatever was said of it; only statistics of a whole set are real.
             if failed and not isinstance(score, (list, tuple)):
                 continue
-            column = self._columns.get(name)
-            if column is None:
-                column = self._columns[name] = Column()
-            column.add(place, score)
+            self._column(name).add(place, score)
+        if failed:
+            self._fail_parts(record, place)
         if self._repeat > 1:
             self._samples.append(record.index // self._repeat)
             self._keep_votes(record, failed=failed)
@@ -109,7 +108,7 @@ class Summary:
     def running(self) -> list[tuple[str, float]]:
         """Each metric's mean so far, failures as 0, for a line of progress."""
         return [
-            (name, column.total / (column.count + self._failures))
+            (name, column.total / (column.count + self._failures_of(name, column)))
             for name, column in self._columns.items()
             if column.count
         ]
@@ -163,16 +162,17 @@ class Summary:
                 yield from self._repeat_results(name, column)
 
     def _number_result(self, name: str, column: Column, undefined: int) -> Result:
-        worth = self._failure_of(name)
+        worth = self._worth_of(name)
         # Packed, and groups only where there are any: a million answers are a few megabytes.
-        values = array("d", (value for _, value in self._scored(column, worth)))
+        values = array("d", (value for _, value in self._scored(name, column, worth)))
         groups = None
         if self._is_grouped():
-            groups = array("q", (self._groups[place] for place, _ in self._scored(column, worth)))
+            groups = array("q", (self._groups[place] for place, _ in self._scored(name, column, worth)))
         estimate = estimate_mean(values, groups)
-        answered = math.fsum(values) - worth * self._failures
+        failed = self._failures_of(name, column)
+        answered = math.fsum(values) - worth * failed
         share = answered / column.count if column.count else None
-        return _result(name, estimate, self._failures, answered=share, undefined=undefined)
+        return _result(name, estimate, failed, answered=share, undefined=undefined)
 
     def _corpus_result(self, name: str, column: Column, metric: Any, undefined: int) -> Result:
         places = [place for place, _ in column.statistics]
@@ -202,7 +202,7 @@ class Summary:
         groups: dict[int, int] = {}
         broken: set[int] = set()
         cast = self._votes.get(self._voting(name))
-        for place, value in self._scored(column, self._failure_of(name)):
+        for place, value in self._scored(name, column, self._worth_of(name)):
             sample = self._samples[place]
             scores.setdefault(sample, []).append(value)
             groups[sample] = self._groups[place]
@@ -226,16 +226,38 @@ class Summary:
             failed = len(values) - len(kept)
             yield _result(f"{name}.{what}", estimate, failed, answered=answered, undefined=missing)
 
-    def _scored(self, column: Column, worth: float) -> Iterator[tuple[int, float]]:
+    def _scored(self, name: str, column: Column, worth: float) -> Iterator[tuple[int, float]]:
         """The place and value of every answer that counts; a failed one has the worth of a failure."""
         column.pad(len(self._failed))
+        own = self._has_parts(name)
         for place, (value, failed) in enumerate(zip(column.numbers, self._failed)):
-            if failed:
+            if failed and not own:
                 yield place, worth
             elif not math.isnan(value):
                 yield place, value
 
-    def _failure_of(self, name: str) -> float:
+    def _has_parts(self, name: str) -> bool:
+        """Whether a column is of a metric whose scores are not the same for all samples."""
+        return "." in name and hasattr(self._metric(name), "parts")
+
+    def _failures_of(self, name: str, column: Column) -> int:
+        """How many failed answers count in a column."""
+        return column.failed if self._has_parts(name) else self._failures
+
+    def _fail_parts(self, record: Record, place: int) -> None:
+        """Count a failed answer in those scores that its sample would have."""
+        for name, metric in self._metrics.items():
+            if hasattr(metric, "parts"):
+                for part in _parts_of(metric, record):
+                    self._column(f"{name}.{part}").fail(place, self._worth_of(name))
+
+    def _column(self, name: str) -> Column:
+        column = self._columns.get(name)
+        if column is None:
+            column = self._columns[name] = Column()
+        return column
+
+    def _worth_of(self, name: str) -> float:
         """What a failed answer scores: 0, unless the metric says otherwise."""
         return float(getattr(self._metric(name), "failure", 0.0))
 
@@ -280,6 +302,13 @@ def _answer_of(record: Record, extract: Extractor | None) -> Any:
         return extract(record.response.text, record.sample).value
     except Exception:  # noqa: BLE001 - an extractor's failure stands beside the answer already
         return None
+
+
+def _parts_of(metric: Any, record: Record) -> Sequence[str]:
+    try:
+        return list(metric.parts(record.sample))
+    except Exception:  # noqa: BLE001 - as where it is scored: an odd target costs only its own scores
+        return ()
 
 
 def _named(metric: Metric | str) -> tuple[str, Any]:

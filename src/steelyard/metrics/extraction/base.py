@@ -84,10 +84,14 @@ _OPEN = re.compile(r"[\s*_:$#>`]*\\?[\[(]?\s*\Z|[^\n]*:[\s*_]*\Z")
 
 def make_plain(text: str) -> str:
     """The text with reasoning blanked and look-alike characters made plain, of the same length."""
+    return blank_reasoning(text).translate(_PLAIN)
+
+
+def blank_reasoning(text: str) -> str:
+    """The text with blanks in the place of what stands between <think> tags."""
     text = _THINKING.sub(_blank, text)
     # Only the end of the reasoning is there where the template of the prompt opened it.
-    text = _THOUGHT.sub(_blank, text)
-    return text.translate(_PLAIN)
+    return _THOUGHT.sub(_blank, text)
 
 
 def cut_reasoning(text: str) -> str:
