@@ -7,11 +7,14 @@ Line       what one row of a batch is fed; choices are branches, each blind to i
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from steelyard.models.base import Listener, clock
 from steelyard.models.parameters import Sampling, cut
-from steelyard.types import Response, Tokens
+from steelyard.models.pieces import Pieces
+from steelyard.types import Response, Timing, Tokens
 
 # A stop text may begin in the middle of a token, and some tokens are less than a character.
 _SLACK = 8
@@ -23,30 +26,62 @@ Decode = Callable[[Sequence[int]], str]
 
 @dataclass(slots=True)
 class Answer:
-    """One answer under way."""
+    """One answer under way, when each of its tokens came, and who listens to it, if anybody."""
 
     prompt: Sequence[int]
     sampling: Sampling
     limit: int
+    listener: Listener | None = None
+    bytes_alone: frozenset[int] = frozenset()
     tokens: list[int] = field(default_factory=list)
     finish: str = ""
+    begun: float = field(default_factory=clock)
+    stamps: array[float] = field(default_factory=lambda: array("d"))
+    _pieces: Pieces | None = None
 
     def take(self, token: int, *, ends: frozenset[int], text_of: Decode) -> None:
-        """Add a token, and note whether it was the last."""
+        """Add a token, and note when it came and whether it was the last."""
         self.tokens.append(token)
+        self.stamps.append(clock())
         if token in ends or has_stop(self.tokens, self.sampling.stop, text_of=text_of):
             self.finish = "stop"
         elif len(self.tokens) >= self.limit:
             self.finish = "length"
+        if self.listener is not None:
+            self._tell(self.listener, ends=ends, text_of=text_of)
 
-    def response(self, *, ends: frozenset[int], text_of: Decode) -> Response:
+    def begin_anew(self) -> None:
+        """Forget what was said."""
+        self.tokens.clear()
+        del self.stamps[:]
+        self.finish, self._pieces = "", None
+
+    def text(self, *, ends: frozenset[int], text_of: Decode) -> str:
         """What was said, up to where it was to stop."""
         said = self.tokens[:-1] if self.tokens and self.tokens[-1] in ends else self.tokens
+        return cut(text_of(said), self.sampling.stop)
+
+    def response(self, *, ends: frozenset[int], text_of: Decode) -> Response:
+        """What was said; its time ends where it is handed over, with all others of its batch."""
         return Response(
-            text=cut(text_of(said), self.sampling.stop),
+            text=self.text(ends=ends, text_of=text_of),
             tokens=Tokens(len(self.prompt), len(self.tokens)),
+            timing=Timing(due=self.begun, sent=self.begun, chunks=self.stamps.tolist(), done=clock()),
             raw={"finish": self.finish},
         )
+
+    def _tell(self, listener: Listener, *, ends: frozenset[int], text_of: Decode) -> None:
+        if self._pieces is None:
+            self._pieces = Pieces(
+                listener.hear, text_of=text_of, stops=self.sampling.stop, bytes_alone=self.bytes_alone
+            )
+        if self.finish:
+            self._pieces.end(self.text(ends=ends, text_of=text_of))
+        elif listener.gone:
+            # Nobody waits for it: its place in the batch is worth more than its end.
+            self.finish = "abandoned"
+        else:
+            self._pieces.grow(self.tokens)
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import GenerationConfig
 
-from steelyard.models.answers import Answer, Question
+from steelyard.models.answers import Question
 from steelyard.models.decoding import OTHERS, decode, generate
 from steelyard.models.likelihood import score
 from steelyard.models.prefix import Network
@@ -65,9 +65,7 @@ class CausalModel(Pretrained, TokenModel):
 
     def proceed(self, asked: Sequence[Asked]) -> list[Response]:
         """Continue prompts."""
-        answers = [
-            Answer(one.prompt, one.sampling, self.limit(one, one.sampling)) for one in asked if one.sampling
-        ]
+        answers = self.begin_answers(asked)
         ours = [answer for answer in answers if self.shares_prefix and not answer.sampling.others]
         theirs = [answer for answer in answers if not self.shares_prefix or answer.sampling.others]
         if ours:

@@ -7,7 +7,7 @@ transformers, encoder-decoder models, and models whose memory is not keys and va
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -55,21 +55,28 @@ def generate(
 ) -> None:
     """Fill in the answers through the model's own `generate`, together where that changes none."""
     for group in _alike(answers, padded=bool(model.config.is_encoder_decoder)):
-        sampling = group[0].sampling
         inputs = pad([answer.prompt for answer in group], value=filler, device=model.device)
-        arguments = _arguments(sampling, limit=group[0].limit, filler=filler)
-        begin = 0 if model.config.is_encoder_decoder else inputs["input_ids"].shape[1]
-        if sampling.stop:
-            arguments["stopping_criteria"] = [_StopTexts(sampling.stop, begin=begin, text_of=text_of)]
-        with _seeded(sampling, model.device):
-            out = model.generate(**inputs, **arguments)
-        # The first token of a decoder only starts it.
-        begin = begin or 1
-        for answer, row in zip(group, out[:, begin:].tolist()):
-            for token in row:
-                if not answer.finish:
-                    answer.take(token, ends=ends, text_of=text_of)
-            answer.finish = answer.finish or "stop"
+        generate_alike(model, group, inputs, ends=ends, text_of=text_of, filler=filler)
+
+
+def generate_alike(
+    model: Any,
+    group: Sequence[Answer],
+    inputs: Mapping[str, Any],
+    *,
+    ends: frozenset[int],
+    text_of: Decode,
+    filler: int,
+) -> None:
+    """Fill in answers with equal parameters, whose prompts are in the inputs."""
+    sampling = group[0].sampling
+    arguments = _arguments(sampling, limit=max(answer.limit for answer in group), filler=filler)
+    # The first token of a decoder only starts it.
+    begin = 1 if model.config.is_encoder_decoder else inputs["input_ids"].shape[1]
+    taking = _Taking(group, begin=begin, ends=ends, text_of=text_of)
+    with _seeded(sampling, model.device):
+        out = model.generate(**inputs, **arguments, stopping_criteria=[taking])
+    taking.finish(out[:, begin:].tolist())
 
 
 def _alike(answers: Sequence[Answer], *, padded: bool) -> Iterator[list[Answer]]:
@@ -111,14 +118,37 @@ def _seeded(sampling: Sampling, device: Any) -> Iterator[None]:
         yield
 
 
-class _StopTexts(StoppingCriteria):  # type: ignore[misc]
-    """Stops a row of `generate` once one of the texts has been written."""
+class _Taking(StoppingCriteria):  # type: ignore[misc]
+    """Takes the tokens of `generate` as they come, and stops the rows that are done."""
 
-    def __init__(self, texts: Sequence[str], *, begin: int, text_of: Decode) -> None:
-        self._texts, self._begin, self._text_of = texts, begin, text_of
+    def __init__(
+        self, answers: Sequence[Answer], *, begin: int, ends: frozenset[int], text_of: Decode
+    ) -> None:
+        self._answers, self._begin, self._ends, self._text_of = answers, begin, ends, text_of
 
     def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
-        done = [
-            has_stop(row[self._begin :], self._texts, text_of=self._text_of) for row in input_ids.tolist()
-        ]
+        rows = input_ids[:, self._begin :].tolist()
+        if len(rows) == len(self._answers):
+            for answer, row in zip(self._answers, rows):
+                self._take(answer, row)
+            done = [bool(answer.finish) for answer in self._answers]
+        else:
+            # Beams: which of them is the answer is known at the end.
+            stops = self._answers[0].sampling.stop
+            done = [has_stop(row, stops, text_of=self._text_of) for row in rows]
         return torch.tensor(done, device=input_ids.device)
+
+    def finish(self, rows: Sequence[Sequence[int]]) -> None:
+        """Take what `generate` gave as a whole."""
+        for answer, row in zip(self._answers, rows):
+            if list(row[: len(answer.tokens)]) != answer.tokens:
+                # What was seen on the way was not the answer.
+                answer.begin_anew()
+            self._take(answer, row)
+            answer.finish = answer.finish or "stop"
+
+    def _take(self, answer: Answer, row: Sequence[int]) -> None:
+        for token in row[len(answer.tokens) :]:
+            if answer.finish:
+                return
+            answer.take(token, ends=self._ends, text_of=self._text_of)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steelyard.errors import ModelError, describe
-from steelyard.models.answers import Answer, Question
+from steelyard.models.answers import Question
 from steelyard.models.chat import read_json, read_template, special_tokens
 from steelyard.models.folders import fingerprint
 from steelyard.models.tokenized import Asked, TokenModel
@@ -79,13 +79,16 @@ class Embedded(TokenModel):
         text: str = self._tokenizer.decode(tokens, skip_special_tokens=True)
         return text
 
+    def vocabulary(self) -> Mapping[str, int]:
+        """How its tokens are written."""
+        written: dict[str, int] = self._tokenizer.get_vocab()
+        return written
+
     def proceed(self, asked: Sequence[Asked]) -> list[Response]:
         """Continue prompts, all together."""
         from steelyard.models.llama.decoding import decode
 
-        answers = [
-            Answer(one.prompt, one.sampling, self.limit(one, one.sampling)) for one in asked if one.sampling
-        ]
+        answers = self.begin_answers(asked)
         decode(self._network, answers, ends=self._ends, text_of=self.text)
         return [answer.response(ends=self._ends, text_of=self.text) for answer in answers]
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from steelyard.errors import ModelError, describe, need
+from steelyard.models.answers import Answer
+from steelyard.models.base import clock
 from steelyard.models.chat import ChatTemplate
 from steelyard.models.folders import fingerprint
-from steelyard.models.parameters import Sampling
 from steelyard.models.tokenized import Asked, TokenModel
 from steelyard.types import Response, Tokens
 
@@ -55,6 +56,7 @@ class Gguf(TokenModel):
             n_gpu_layers=gpu_layers,
         )
         begin, end = self._llama.token_bos(), self._llama.token_eos()
+        self._ends = self._find_ends()
         source = self._llama.metadata.get("tokenizer.chat_template")
         marks = {"bos_token": self._mark(begin), "eos_token": self._mark(end)}
         super().__init__(
@@ -88,7 +90,7 @@ class Gguf(TokenModel):
 
     def proceed(self, asked: Sequence[Asked]) -> list[Response]:
         """Continue prompts, one after another."""
-        return [self._continue(one, one.sampling) for one in asked if one.sampling]
+        return [self._continue(answer) for answer in self.begin_answers(asked)]
 
     def score(self, asked: Sequence[Asked]) -> list[Response]:
         """Score the choices behind prompts, each prompt read once."""
@@ -99,25 +101,23 @@ class Gguf(TokenModel):
         super().close()
         self._llama.close()
 
-    def _continue(self, asked: Asked, sampling: Sampling) -> Response:
-        said = self._llama.create_completion(
-            list(asked.prompt),
-            max_tokens=self.limit(asked, sampling),
-            temperature=sampling.temperature,
+    def _continue(self, answer: Answer) -> Response:
+        answer.begun, sampling = clock(), answer.sampling
+        # Left out, llama.cpp would take the same seed every time.
+        self._llama.set_seed(random.getrandbits(31) if sampling.seed is None else sampling.seed % 2**32)
+        said = self._llama.generate(
+            list(answer.prompt),
+            temp=sampling.temperature,
             top_p=sampling.top_p,
             top_k=sampling.top_k,
             min_p=sampling.min_p,
             repeat_penalty=sampling.repetition_penalty,
-            # Left out, llama.cpp would take the same seed every time.
-            seed=random.getrandbits(31) if sampling.seed is None else sampling.seed % 2**32,
-            stop=list(sampling.stop),
         )
-        choice, usage = said["choices"][0], said["usage"]
-        return Response(
-            text=choice["text"],
-            tokens=Tokens(usage["prompt_tokens"], usage["completion_tokens"]),
-            raw={"finish": choice["finish_reason"]},
-        )
+        for token in said:
+            answer.take(token, ends=self._ends, text_of=self.text)
+            if answer.finish:
+                break
+        return answer.response(ends=self._ends, text_of=self.text)
 
     def _score(self, asked: Asked) -> Response:
         scores, greedy = [], []
@@ -164,6 +164,14 @@ class Gguf(TokenModel):
         logits = np.ctypeslib.as_array(pointer, shape=(self._llama.n_vocab(),)).astype(np.float64)
         logits -= logits.max()
         return logits - np.log(np.exp(logits).sum())
+
+    def _find_ends(self) -> frozenset[int]:
+        """The tokens that end an answer."""
+        import llama_cpp
+
+        words = llama_cpp.llama_model_get_vocab(self._llama.model)
+        every = range(self._llama.n_vocab())
+        return frozenset(token for token in every if llama_cpp.llama_vocab_is_eog(words, token))
 
     def _mark(self, token: int) -> str:
         """How a special token is written."""

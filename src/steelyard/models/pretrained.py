@@ -78,6 +78,8 @@ class ChatOfTokenizer:
 class Pretrained(LocalModel):
     """A transformers model: what its kinds have beside each one's way of answering."""
 
+    metered = True
+
     def __init__(self, loaded: Loaded, *, batch_size: int | None, batch_tokens: int | None) -> None:
         self.loaded = loaded
         self.network, self.tokenizer = loaded.network, loaded.tokenizer
@@ -118,6 +120,11 @@ class Pretrained(LocalModel):
             tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
         return text
+
+    def vocabulary(self) -> Mapping[str, int]:
+        """How its tokens are written."""
+        written: dict[str, int] = self.tokenizer.get_vocab()
+        return written
 
 
 def memory_for_batches(device: Any) -> int:

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 
 from steelyard.errors import UsageError
-from steelyard.models.answers import Answer
 from steelyard.models.decoding import OTHERS, generate
 from steelyard.models.parameters import Sampling, read_params
 from steelyard.models.pretrained import Loaded, Pretrained, pad
@@ -65,9 +64,7 @@ class Seq2SeqModel(Pretrained, TokenModel):
 
     def proceed(self, asked: Sequence[Asked]) -> list[Response]:
         """Answer prompts."""
-        answers = [
-            Answer(one.prompt, one.sampling, self.limit(one, one.sampling)) for one in asked if one.sampling
-        ]
+        answers = self.begin_answers(asked)
         generate(self.network, answers, ends=self._ends, text_of=self.text, filler=self.loaded.filler)
         return [answer.response(ends=self._ends, text_of=self.text) for answer in answers]
 

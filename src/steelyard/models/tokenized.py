@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from steelyard.errors import SteelyardError, UsageError, describe
-from steelyard.models.base import LocalModel
+from steelyard.models.answers import Answer
+from steelyard.models.base import Listener, LocalModel, clock
 from steelyard.models.parameters import Sampling, read_params
 from steelyard.types import Message, Prompt, Request, Response
 
@@ -18,12 +20,17 @@ _MOST_KEPT = 8192
 _CUT, _NEAR = "\n\n", 2
 # Less than so many letters are not worth it.
 _SHORTEST_BEGINNING = 200
+# How tokenizers write a token that stands for one byte.
+_BYTE = re.compile(r"<0x[0-9A-Fa-f]{2}>")
 # How requests are batched does not shape their answers.
 _BATCHING = {"batch_size", "batch_tokens"}
 
 
 class Encoded(Protocol):
-    """A request in tokens; `size` is what batches are cut by."""
+    """A request in tokens; `size` is what batches are cut by.
+
+    One that has a field `listener` is given who listens to its answer.
+    """
 
     @property
     def size(self) -> int:
@@ -42,6 +49,9 @@ E = TypeVar("E", bound=Encoded)
 
 class EncodingModel(LocalModel, Generic[E]):
     """A model whose requests become tokens once, are measured and then answered; one fails alone."""
+
+    batch_begun: float = 0.0
+    """When the batch under way was begun, which is when its answers were."""
 
     def __init__(self) -> None:
         self._kept: dict[int, tuple[Request, E | str]] = {}
@@ -75,10 +85,13 @@ class EncodingModel(LocalModel, Generic[E]):
 
     def batch(self, requests: Sequence[Request]) -> list[Response]:
         """Answer requests together; one that cannot be answered says why."""
+        self.batch_begun = clock()
         encoded = []
         for request in requests:
             kept = self._kept.pop(id(request), None)
-            encoded.append(self._read(request) if kept is None else kept[1])
+            one = self._read(request) if kept is None else kept[1]
+            listener = self.listener(request)
+            encoded.append(one if listener is None else _heard(one, listener))
         good = [one for one in encoded if not isinstance(one, str)]
         answers = iter(self.answer(good) if good else [])
         return [Response(error=one) if isinstance(one, str) else next(answers) for one in encoded]
@@ -93,6 +106,13 @@ class EncodingModel(LocalModel, Generic[E]):
             return describe(error)
 
 
+def _heard(encoded: E | str, listener: Listener) -> E | str:
+    """The same with its listener, if it has a place for one."""
+    return (
+        cast(E, replace(cast(Any, encoded), listener=listener)) if hasattr(encoded, "listener") else encoded
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A request in tokens: with `choices` to be scored, else with `sampling` to be continued."""
@@ -100,6 +120,7 @@ class Asked:
     prompt: Sequence[int]
     choices: Sequence[Sequence[int]] = ()
     sampling: Sampling | None = None
+    listener: Listener | None = None
 
     @property
     def size(self) -> int:
@@ -130,6 +151,7 @@ class TokenModel(EncodingModel[Asked]):
         self._begin = begin
         self._last: tuple[str, str, bool] | None = None
         self._begun: list[int] | None = None
+        self._bytes_alone: frozenset[int] | None = None
         super().__init__()
 
     @abstractmethod
@@ -159,6 +181,31 @@ class TokenModel(EncodingModel[Asked]):
         scores = iter(self.score(scored) if scored else [])
         answers = iter(self.proceed(continued) if continued else [])
         return [next(scores if one.sampling is None else answers) for one in encoded]
+
+    def vocabulary(self) -> Mapping[str, int]:
+        """How its tokens are written; needed only of tokenizers with tokens for single bytes."""
+        return {}
+
+    def begin_answers(self, asked: Sequence[Asked]) -> list[Answer]:
+        """The answers to prompts, still to be written, with who listens to them."""
+        return [
+            Answer(
+                one.prompt,
+                one.sampling,
+                self.limit(one, one.sampling),
+                listener=one.listener,
+                begun=self.batch_begun or clock(),
+                bytes_alone=frozenset() if one.listener is None else self._find_bytes(),
+            )
+            for one in asked
+            if one.sampling
+        ]
+
+    def _find_bytes(self) -> frozenset[int]:
+        if self._bytes_alone is None:
+            named = self.vocabulary().items()
+            self._bytes_alone = frozenset(token for name, token in named if _BYTE.fullmatch(name))
+        return self._bytes_alone
 
     def tokens_behind(self, text: str, *, special: bool) -> list[int]:
         """A text in tokens, those that it shares with the one before (worked examples) not made again."""
