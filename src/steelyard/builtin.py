@@ -29,6 +29,12 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
             "steelyard.models.services:open_openai",
             "a service that speaks the OpenAI protocol: url=…/v1, model=NAME",
         ),
+        "sglang": Builtin(
+            "steelyard.models.sglang:Sglang", "texts and pictures in an SGLang engine: path=…, tp_size=1"
+        ),
+        "vllm": Builtin(
+            "steelyard.models.vllm:Vllm", "texts and pictures in a vLLM engine: path=…, max_model_len=…"
+        ),
     },
     "data": {
         "demo/arithmetic": Builtin("steelyard.data.demo:ARITHMETIC", "word problems with worked answers"),
