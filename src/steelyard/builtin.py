@@ -23,7 +23,7 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
         "http": Builtin("steelyard.models.http:HttpModel", "a service behind HTTP: url=…, wire=plain"),
         "huggingface": Builtin(
             "steelyard.models.huggingface:load_huggingface",
-            "a text model of transformers, from a folder or the hub: path=…",
+            "a model of transformers, for text or text and images, from a folder or the hub: path=…",
         ),
         "openai": Builtin(
             "steelyard.models.services:open_openai",

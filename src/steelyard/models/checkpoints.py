@@ -28,6 +28,7 @@ TASKS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "classify": ("AutoModelForSequenceClassification", auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES),
     "mask": ("AutoModelForMaskedLM", auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES),
     "embed": ("AutoModel", auto.MODEL_MAPPING_NAMES),
+    "vision": ("AutoModelForImageTextToText", auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES),
 }
 _ADAPTER = "adapter_config.json"
 _SMALL_FILES = ("*.json", "*.jinja", "*.model", "*.py", "*.tiktoken", "*.txt", "adapter_model.*")
@@ -127,7 +128,7 @@ def find_base(source: Source) -> Source | None:
     """The checkpoint that this one is only an adapter of, if it is one."""
     if source.has("config.json") or not source.has(_ADAPTER):
         return None
-    with _explained(source, _ADAPTER):
+    with explained(source, _ADAPTER):
         base = json.loads((source.folder / _ADAPTER).read_text()).get("base_model_name_or_path")
     if not base:
         raise ModelError(f"{source.path} does not say which model the adapter stands on")
@@ -138,7 +139,7 @@ def read_config(source: Source) -> Any:
     """What kind of network it is."""
     if not source.has("config.json"):
         raise ModelError(f"{source.path} has no config.json", hint="a folder as save_pretrained writes it?")
-    with _explained(source, "config.json"):
+    with explained(source, "config.json"):
         return transformers.AutoConfig.from_pretrained(**source.where)
 
 
@@ -149,16 +150,19 @@ def find_task(source: Source, config: Any, *, wanted: str | None) -> str:
             raise UnknownName("task of Hugging Face models", wanted, TASKS)
         return wanted
     names = config.architectures or []
+    # Networks with a tower of their own for pictures or sounds are of the class of a text model at times.
     senses = [part for part in ("vision_config", "audio_config") if getattr(config, part, None) is not None]
     foreign = getattr(config, "auto_map", None) or {}
     for task, (loader, known) in TASKS.items():
         classes = {
             name for entry in known.values() for name in ([entry] if isinstance(entry, str) else entry)
         }
-        if not senses and (loader in foreign or classes.intersection(names)):
+        fits = senses[:1] == ["vision_config"] if task == "vision" else not senses
+        if fits and (loader in foreign or classes.intersection(names)):
             return task
     raise ModelError(
-        f"{source.path} is not a text model: its architecture is {', '.join(names) or 'not said'}",
+        f"{source.path} is no model of text, nor of text and images: "
+        f"its architecture is {', '.join(names) or 'not said'}",
         hint=f"task={'|'.join(TASKS)} if it is one after all",
     )
 
@@ -172,7 +176,7 @@ def read_tokenizer(source: Source, options: Mapping[str, Any]) -> Any:
     """The tokenizer beside the weights."""
     if not has_tokenizer(source):
         raise ModelError(f"{source.path} has no tokenizer", hint="tokenizer.json belongs beside config.json")
-    with _explained(source, "tokenizer"):
+    with explained(source, "tokenizer"):
         return transformers.AutoTokenizer.from_pretrained(**source.where, **options)
 
 
@@ -184,7 +188,7 @@ def read_network(source: Source, config: Any, *, task: str, place: Any, options:
     quantised = wanted["quantization_config"] is not None or hasattr(config, "quantization_config")
     if quantised and place is not None:
         wanted["device_map"] = {"": place}
-    with _explained(source, "weights"):
+    with explained(source, "weights"):
         network, found = loader.from_pretrained(
             **source.where, config=config, output_loading_info=True, **wanted
         )
@@ -204,7 +208,7 @@ def add_adapter(network: Any, adapter: Source) -> Any:
     need("peft", extra="hf")
     from peft import PeftModel
 
-    with _explained(adapter, "adapter"):
+    with explained(adapter, "adapter"):
         adapted = PeftModel.from_pretrained(network, str(adapter.folder))
         if adapted.active_peft_config.is_prompt_learning:
             raise ModelError(f"{adapter.path} is not a LoRA adapter", hint="prompt tuning is not supported")
@@ -263,7 +267,7 @@ def _mend(error: Exception) -> str:
 
 
 @contextmanager
-def _explained(source: Source, part: str) -> Iterator[None]:
+def explained(source: Source, part: str) -> Iterator[None]:
     """Say which part of which checkpoint could not be read, and how to mend it."""
     try:
         yield

@@ -3,10 +3,12 @@
 load_huggingface("Qwen/Qwen2.5-0.5B-Instruct", cache_dir="weights")
 load_huggingface("./my-bert", task="classify", label_map={"LABEL_1": "spam"})
 load_huggingface("./my-lora")                        # its base first, then the adapter
+load_huggingface("./Qwen2-VL-2B-Instruct", max_pixels=1_000_000)
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,8 +43,12 @@ def load_huggingface(
     params: Mapping[str, Any] | None = None,
     label_map: Mapping[Any, str] | None = None,
     attn: str | None = None,
+    min_pixels: int | None = None,
+    max_pixels: int | None = None,
+    max_images: int | None = None,
+    processor_kwargs: Mapping[str, Any] | None = None,
 ) -> LocalModel:
-    """Load a text model for causal, seq2seq, classify, mask or embed; by default what it was made for."""
+    """Load a model for causal, seq2seq, classify, mask, embed or vision; by default what it was made for."""
     need("torch", extra="hf")
     need("transformers", extra="hf")
     from steelyard.models import checkpoints, pretrained
@@ -54,7 +60,11 @@ def load_huggingface(
     config = checkpoints.read_config(base)
     task = checkpoints.find_task(base, config, wanted=task)
     words = on_top if on_top is not None and checkpoints.has_tokenizer(on_top) else base
-    tokenizer = checkpoints.read_tokenizer(words, tokenizer_kwargs or {})
+    limits = {"min_pixels": min_pixels, "max_pixels": max_pixels, "max_images": max_images}
+    pictures = {**limits, "processor_kwargs": processor_kwargs}
+    tokenizer, processor = _read_words(
+        words, base, config, task=task, tokenizer_kwargs=tokenizer_kwargs, pictures=pictures
+    )
     network = checkpoints.read_network(
         base,
         config,
@@ -75,11 +85,39 @@ def load_huggingface(
         "quantization": dict(quantization) if quantization else None,
         "model_kwargs": _shown(model_kwargs),
         "tokenizer_kwargs": _shown(tokenizer_kwargs),
+        **({"processor_kwargs": _shown(processor_kwargs)} if processor else {}),
     }
     loaded = pretrained.Loaded(given.name, network.eval(), tokenizer, identity=identity)
     options = {"chat": chat, "batch_size": batch_size, "batch_tokens": batch_tokens}
+    if processor:
+        options |= {"processor": processor, **limits}
     answers = {"max_tokens": max_tokens, **(params or {})}
     return _wrap(task, loaded, params=answers, label_map=label_map, options=options)
+
+
+def _read_words(
+    words: Source,
+    base: Source,
+    config: Any,
+    *,
+    task: str,
+    tokenizer_kwargs: Mapping[str, Any] | None,
+    pictures: Mapping[str, Any],
+) -> tuple[Any, Any]:
+    """The tokenizer, and of a vision-language model the processor that it is a part of."""
+    from steelyard.models.checkpoints import read_tokenizer
+
+    if task != "vision":
+        given = next((name for name, value in pictures.items() if value is not None), None)
+        if given is not None:
+            raise UsageError(f"{given}= is for vision-language models, this is {task}")
+        return read_tokenizer(words, tokenizer_kwargs or {}), None
+    from steelyard.models.processors import read_processor
+
+    options = {**(tokenizer_kwargs or {}), **(pictures["processor_kwargs"] or {})}
+    processor = read_processor(base, config, options=options)
+    # One of its own: a tokenizer is set up anew by each use of it, and two threads are at work.
+    return copy.deepcopy(processor.tokenizer), processor
 
 
 def _wrap(
@@ -103,6 +141,10 @@ def _wrap(
         return MaskedModel(loaded, **options)
     if task == "embed":
         return Embedder(loaded, **options)
+    if task == "vision":
+        from steelyard.models.vision import VisionModel
+
+        return VisionModel(loaded, params=params, **options)
     return (CausalModel if task == "causal" else Seq2SeqModel)(loaded, params=params, **options)
 
 

@@ -1,0 +1,183 @@
+"""Vision-language models: batches answer as transformers answers each question alone, in every family."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from vision_checkpoints import FAMILIES
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("PIL")
+
+from PIL import Image as Pillow  # noqa: E402
+from PIL import ImageDraw  # noqa: E402
+
+from steelyard.errors import ModelError, UsageError  # noqa: E402
+from steelyard.models.checkpoints import find_source, read_config  # noqa: E402
+from steelyard.models.huggingface import load_huggingface  # noqa: E402
+from steelyard.models.processors import read_processor  # noqa: E402
+from steelyard.models.vision import VisionModel  # noqa: E402
+from steelyard.types import Message, Part, Request, Response  # noqa: E402
+
+ANSWERS = 8
+
+
+def draw(width: int, height: int, *, seed: int) -> Pillow.Image:
+    """A picture with a few large shapes."""
+    picture = Pillow.new("RGB", (width, height), (seed * 67 % 256, seed * 29 % 256, 200))
+    pen = ImageDraw.Draw(picture)
+    for step in range(3):
+        x, y = (seed * 31 + step * 53) % width, (seed * 17 + step * 71) % height
+        pen.rectangle(
+            (x // 2, y // 2, x, y), fill=((step * 90 + seed * 40) % 256, 255 - step * 80, seed * 50 % 256)
+        )
+    return picture
+
+
+PICTURES = [draw(120, 80, seed=1), draw(300, 100, seed=2), draw(64, 200, seed=3), draw(97, 61, seed=4)]
+QUESTIONS: list[tuple[list[int], str]] = [
+    ([0], "What?"),
+    ([1], "What is the colour of the square in the picture?"),
+    ([2, 0], "Compare."),
+    ([], "Which total does the document show?"),
+    ([3, 1, 2], "Which page comes first, and which colour has it?"),
+]
+
+
+def turns(pictures: Sequence[Any], text: str, *, system: str = "Be brief.") -> list[Message]:
+    content = [*(Part("image", picture) for picture in pictures), Part("text", text)]
+    user: Message = {"role": "user", "content": content}
+    return [{"role": "system", "content": system}, user] if system else [user]
+
+
+def ask(questions: Sequence[tuple[list[int], str]] = QUESTIONS, **fields: Any) -> list[Request]:
+    return [
+        Request(str(place), turns([PICTURES[one] for one in shown], text), **fields)
+        for place, (shown, text) in enumerate(questions)
+    ]
+
+
+def say(responses: Sequence[Response]) -> list[str]:
+    assert [response.error for response in responses] == [None] * len(responses)
+    return [response.text for response in responses]
+
+
+class Plain:
+    """A model asked as transformers' own examples ask it: one question after the other."""
+
+    def __init__(self, folder: Path) -> None:
+        import transformers
+
+        source = find_source(str(folder))
+        self.processor = read_processor(source, read_config(source), options={})
+        self.network = transformers.AutoModelForImageTextToText.from_pretrained(folder).eval()
+
+    def render(self, pictures: Sequence[Any], text: str, *, system: str = "Be brief.") -> str:
+        parts = [*({"type": "image"} for _ in pictures), {"type": "text", "text": text}]
+        chat = [
+            {"role": "system", "content": [{"type": "text", "text": system}]},
+            {"role": "user", "content": parts},
+        ]
+        prompt: str = self.processor.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+        return prompt
+
+    def feed(self, pictures: Sequence[Any], prompt: str) -> dict[str, Any]:
+        special = not prompt.startswith("<s>")
+        shown = {"images": [list(pictures)]} if pictures else {}
+        return dict(self.processor(text=[prompt], return_tensors="pt", add_special_tokens=special, **shown))
+
+    def answer(self, pictures: Sequence[Any], text: str, **options: Any) -> str:
+        inputs = self.feed(pictures, self.render(pictures, text))
+        with torch.inference_mode():
+            out = self.network.generate(**inputs, max_new_tokens=ANSWERS, **{"do_sample": False, **options})
+        said: str = self.processor.tokenizer.decode(
+            out[0, inputs["input_ids"].shape[1] :],
+            skip_special_tokens=True,
+            clean_up_tokenization_spaces=False,
+        )
+        return said
+
+    def score(self, pictures: Sequence[Any], text: str, choice: str) -> tuple[float, int]:
+        """The log-probability of a choice, each of its tokens fed after the other, and how many they are."""
+        whole = self.render(pictures, text)
+        # White space before the choice is a part of it.
+        prompt = whole.rstrip()
+        inputs = self.feed(pictures, prompt)
+        encode = self.processor.tokenizer.encode
+        tokens = encode(whole + choice, add_special_tokens=False)[
+            len(encode(prompt, add_special_tokens=False)) :
+        ]
+        total = 0.0
+        for token in tokens:
+            with torch.inference_mode():
+                logits = self.network(**inputs).logits[0, -1].log_softmax(dim=-1)
+            total += float(logits[token])
+            for name in ("attention_mask", "token_type_ids", "mm_token_type_ids"):
+                if name in inputs:
+                    last = torch.full((1, 1), int(name == "attention_mask"))
+                    inputs[name] = torch.cat([inputs[name], last], dim=1)
+            inputs["input_ids"] = torch.cat([inputs["input_ids"], torch.tensor([[token]])], dim=1)
+        return total, len(tokens)
+
+
+@pytest.fixture(scope="module", params=list(FAMILIES))
+def family(
+    request: pytest.FixtureRequest, vision_folder_of: Callable[[str], Path]
+) -> tuple[VisionModel, Plain]:
+    folder = vision_folder_of(request.param)
+    return load(folder), Plain(folder)
+
+
+def load(folder: Path, **options: Any) -> VisionModel:
+    model = load_huggingface(folder, **{"device": "cpu", "max_tokens": ANSWERS, **options})
+    assert isinstance(model, VisionModel)
+    return model
+
+
+@pytest.fixture(scope="module")
+def model(vision_folder_of: Callable[[str], Path]) -> Iterator[VisionModel]:
+    opened = load(vision_folder_of("qwen2_vl"))
+    yield opened
+    opened.close()
+
+
+def test_a_batch_says_what_each_question_alone_gets(family: tuple[VisionModel, Plain]) -> None:
+    model, plain = family
+    said = say(model.batch(ask()))
+    assert said == [plain.answer([PICTURES[one] for one in shown], text) for shown, text in QUESTIONS]
+    assert len(set(said)) > 2
+
+
+def test_pictures_count_as_the_tokens_they_become(family: tuple[VisionModel, Plain]) -> None:
+    model, plain = family
+    for response, (shown, text) in zip(model.batch(ask()), QUESTIONS):
+        pictures = [PICTURES[one] for one in shown]
+        fed = plain.feed(pictures, plain.render(pictures, text))["input_ids"].shape[1]
+        assert response.tokens is not None
+        assert response.tokens.input == fed
+        assert response.timing is not None
+        assert len(response.timing.chunks) == response.tokens.output
+
+
+def test_choices_are_scored_behind_pictures(family: tuple[VisionModel, Plain]) -> None:
+    model, plain = family
+    choices = ["A", "blue square", "B", "the total"]
+    for response, (shown, text) in zip(model.batch(ask(choices=choices)), QUESTIONS):
+        wanted = [plain.score([PICTURES[one] for one in shown], text, choice) for choice in choices]
+        assert response.scores is not None
+        assert list(response.scores) == pytest.approx([score for score, _ in wanted], abs=1e-3)
+        assert response.raw["tokens"] == [count for _, count in wanted]
+
+
+def test_arguments_of_generate_are_passed_on(family: tuple[VisionModel, Plain]) -> None:
+    model, plain = family
+    said = say(model.batch(ask(QUESTIONS[:2], params={"num_beams": 2})))
+    wanted = [
+        plain.answer([PICTURES[one] for one in shown], text, num_beams=2) for shown, text in QUESTIONS[:2]
+    ]
+    assert said == wanted
