@@ -337,10 +337,13 @@ def _timing(own: Timing | None, *, asked: float, begun: float, done: float) -> T
         return Timing(due=round(asked, _DIGITS), sent=round(begun, _DIGITS), done=round(done, _DIGITS))
     sent = own.sent if asked <= own.sent <= done else begun
     done = own.done if sent <= own.done <= done else done
+    chunks = own.chunks
+    if chunks and not sent <= chunks[0] <= chunks[-1] <= done:
+        chunks = [min(max(stamp, sent), done) for stamp in chunks]
     return Timing(
         due=round(asked, _DIGITS),
         sent=round(sent, _DIGITS),
-        chunks=[round(min(max(stamp, sent), done), _DIGITS) for stamp in own.chunks],
+        chunks=[round(stamp, _DIGITS) for stamp in chunks],
         done=round(done, _DIGITS),
     )
 

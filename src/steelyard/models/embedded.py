@@ -31,6 +31,8 @@ _BATCH_BYTES = 256 * 2**20
 class Embedded(TokenModel):
     """Continues prompts and scores continuations with a small model, on the CPU, without torch."""
 
+    metered = True
+
     def __init__(
         self,
         path: str | Path | None = None,

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 from steelyard.builtin import BUILTINS
 from steelyard.errors import ModelError, SteelyardError, UsageError, describe
+from steelyard.meter import Meter
 from steelyard.models.base import Model
 from steelyard.models.functions import FunctionModel
 from steelyard.models.predictors import Predictor, is_predictor, name_after
@@ -32,7 +33,19 @@ _ENGINES = ("huggingface", "embedded")
 
 
 def open_model(ref: Any, **options: Any) -> Model:
-    """The model that `ref` names, or that it is; `options` are those of its kind."""
+    """The model that `ref` names, or that it is; `options` are those of its kind.
+
+    What it cost to open is its `load_cost`.
+    """
+    if isinstance(ref, Model):
+        return _as_model(ref, options)
+    with Meter() as meter:
+        model = _open(ref, options)
+    model.load_cost = meter.cost
+    return model
+
+
+def _open(ref: Any, options: Mapping[str, Any]) -> Model:
     if isinstance(ref, Path) or (isinstance(ref, str) and _is_path(ref)):
         return _from_path(Path(ref).expanduser(), options)
     if not isinstance(ref, str):
