@@ -81,9 +81,9 @@ def _is_nested(tree: ast.Module, wanted: ast.AST) -> bool:
 
 def test_public_names() -> None:
     assert steelyard.__all__ == [
-        "Chunk", "Corpus", "Data", "Image", "LocalModel", "Meter", "Model", "Part", "Record", "Request",
-        "Response", "Run", "Sample", "SteelyardError", "Task", "Timing", "Tokens", "answer", "answer_async",
-        "evaluate", "execute", "open_model", "open_task", "rescore",
+        "Chunk", "Corpus", "Cost", "Data", "Image", "LocalModel", "Meter", "Model", "Part", "Record",
+        "Request", "Response", "Run", "Sample", "SteelyardError", "Task", "Timing", "Tokens", "answer",
+        "answer_async", "evaluate", "execute", "measure", "open_model", "open_task", "rescore",
     ]  # fmt: skip
     for name in steelyard.__all__:
         assert getattr(steelyard, name) is not None

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from steelyard.evaluation import rescore as rescore
     from steelyard.media.images import Image as Image
     from steelyard.meter import Meter as Meter
+    from steelyard.meter import measure as measure
     from steelyard.metrics.base import Corpus as Corpus
     from steelyard.models.base import LocalModel as LocalModel
     from steelyard.models.base import Model as Model
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from steelyard.tasks.base import Task as Task
     from steelyard.tasks.references import open_task as open_task
     from steelyard.types import Chunk as Chunk
+    from steelyard.types import Cost as Cost
     from steelyard.types import Part as Part
     from steelyard.types import Record as Record
     from steelyard.types import Request as Request
@@ -43,6 +45,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Chunk": "types",
     "Corpus": "metrics.base",
+    "Cost": "types",
     "Data": "data.source",
     "Image": "media.images",
     "LocalModel": "models.base",
@@ -62,6 +65,7 @@ _HOMES = {
     "answer_async": "engine",
     "evaluate": "evaluation",
     "execute": "engine",
+    "measure": "meter",
     "open_model": "models.references",
     "open_task": "tasks.references",
     "rescore": "evaluation",
