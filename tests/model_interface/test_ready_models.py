@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from chat_service import chatting, pictures
+from faulty_service import reply, serving
 from model_interface.model_factory import ModelFactory
 from model_interface.model_interface import ModelInterface
 from steelyard.errors import DataError, MissingExtra, ModelError, SteelyardError, UsageError
@@ -63,6 +64,18 @@ def test_the_name_of_a_service_that_has_one_model_need_not_be_said(red: Path) ->
             asked = service.asked[-1].json
             assert (asked["model"], asked["regex"]) == ("served", "yes|no")
             assert len(asked["messages"]) == 1
+
+
+def test_pictures_from_elsewhere_when_asked_for(red: Path) -> None:
+    with (
+        chatting(lambda asked: str(pictures(asked)[0].size)) as service,
+        serving(reply(body=red.read_bytes())) as shelf,
+    ):
+        init = {"url": service.url, "allow_remote_images": True}
+        with ModelFactory.get_model("openai-vl", init) as model:
+            assert model.predict_on_image(f"http://127.0.0.1:{shelf.port}/red.png", "?") == "(60, 40)"
+            assert model.predict_on_images([f"http://127.0.0.1:{shelf.port}/red.png"], "?") == "(60, 40)"
+        assert {asked.method for asked in shelf.asked} == {"GET"}
 
 
 def test_what_fails_is_raised(red: Path, tmp_path: Path) -> None:

@@ -53,6 +53,8 @@ def test_one_picture_and_several(red: Any) -> None:
     assert one.text == "RGB 4x2 (255, 0, 0) ?"
     assert two.text == "2 5 ?"
     assert one.timing is not None
+    assert one.cost is not None
+    assert one.cost.shared == 1
     assert reader.closed
 
 

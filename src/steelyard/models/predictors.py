@@ -31,6 +31,8 @@ def is_predictor(thing: Any) -> bool:
 class Predictor(FunctionModel):
     """An object with predict_on_image and predict_on_images, asked one question at a time."""
 
+    metered = True
+
     def __init__(self, thing: Any) -> None:
         super().__init__(self._predict, batched=False, batch_size=1, all_params=True)
         # What it is known by: the object's class, source and attributes.
