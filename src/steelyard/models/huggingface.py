@@ -61,36 +61,23 @@ def load_huggingface(
     task = checkpoints.find_task(base, config, wanted=task)
     words = on_top if on_top is not None and checkpoints.has_tokenizer(on_top) else base
     limits = {"min_pixels": min_pixels, "max_pixels": max_pixels, "max_images": max_images}
-    pictures = {**limits, "processor_kwargs": processor_kwargs}
-    tokenizer, processor = _read_words(
-        words, base, config, task=task, tokenizer_kwargs=tokenizer_kwargs, pictures=pictures
-    )
-    network = checkpoints.read_network(
-        base,
-        config,
-        task=task,
-        place=checkpoints.pick_device(device) if device_map is None else None,
-        options={
-            "dtype": checkpoints.read_dtype(dtype),
-            "attn_implementation": attn,
-            "device_map": device_map,
-            "quantization_config": checkpoints.read_quantization(quantization),
-            **(model_kwargs or {}),
-        },
-    )
+    kwargs = {"tokenizer_kwargs": tokenizer_kwargs, "processor_kwargs": processor_kwargs}
+    tokenizer, seeing = _read_words(words, base, config, task=task, limits=limits, **kwargs)
+    place = checkpoints.pick_device(device) if device_map is None else None
+    wanted = {
+        "dtype": checkpoints.read_dtype(dtype),
+        "attn_implementation": attn,
+        "device_map": device_map,
+        "quantization_config": checkpoints.read_quantization(quantization),
+        **(model_kwargs or {}),
+    }
+    network = checkpoints.read_network(base, config, task=task, place=place, options=wanted)
     if on_top is not None:
         network = checkpoints.add_adapter(network, on_top)
-    identity = {
-        **_identify(network, base, on_top, task=task),
-        "quantization": dict(quantization) if quantization else None,
-        "model_kwargs": _shown(model_kwargs),
-        "tokenizer_kwargs": _shown(tokenizer_kwargs),
-        **({"processor_kwargs": _shown(processor_kwargs)} if processor else {}),
-    }
+    told = {"model_kwargs": model_kwargs, "tokenizer_kwargs": tokenizer_kwargs, **(kwargs if seeing else {})}
+    identity = _identify(network, base, on_top, task=task, quantization=quantization, kwargs=told)
     loaded = pretrained.Loaded(given.name, network.eval(), tokenizer, identity=identity)
-    options = {"chat": chat, "batch_size": batch_size, "batch_tokens": batch_tokens}
-    if processor:
-        options |= {"processor": processor, **limits}
+    options = {"chat": chat, "batch_size": batch_size, "batch_tokens": batch_tokens, **seeing}
     answers = {"max_tokens": max_tokens, **(params or {})}
     return _wrap(task, loaded, params=answers, label_map=label_map, options=options)
 
@@ -101,23 +88,24 @@ def _read_words(
     config: Any,
     *,
     task: str,
+    limits: Mapping[str, int | None],
     tokenizer_kwargs: Mapping[str, Any] | None,
-    pictures: Mapping[str, Any],
-) -> tuple[Any, Any]:
-    """The tokenizer, and of a vision-language model the processor that it is a part of."""
+    processor_kwargs: Mapping[str, Any] | None,
+) -> tuple[Any, dict[str, Any]]:
+    """The tokenizer; and of a vision-language model the processor that it is a part of, with its limits."""
     from steelyard.models.checkpoints import read_tokenizer
 
     if task != "vision":
-        given = next((name for name, value in pictures.items() if value is not None), None)
-        if given is not None:
-            raise UsageError(f"{given}= is for vision-language models, this is {task}")
-        return read_tokenizer(words, tokenizer_kwargs or {}), None
+        for name, value in [*limits.items(), ("processor_kwargs", processor_kwargs)]:
+            if value is not None:
+                raise UsageError(f"{name}= is for vision-language models, this is {task}")
+        return read_tokenizer(words, tokenizer_kwargs or {}), {}
     from steelyard.models.processors import read_processor
 
-    options = {**(tokenizer_kwargs or {}), **(pictures["processor_kwargs"] or {})}
+    options = {**(tokenizer_kwargs or {}), **(processor_kwargs or {})}
     processor = read_processor(base, config, options=options)
     # One of its own: a tokenizer is set up anew by each use of it, and two threads are at work.
-    return copy.deepcopy(processor.tokenizer), processor
+    return copy.deepcopy(processor.tokenizer), {"processor": processor, **limits}
 
 
 def _wrap(
@@ -148,7 +136,15 @@ def _wrap(
     return (CausalModel if task == "causal" else Seq2SeqModel)(loaded, params=params, **options)
 
 
-def _identify(network: Any, base: Source, on_top: Source | None, *, task: str) -> dict[str, Any]:
+def _identify(
+    network: Any,
+    base: Source,
+    on_top: Source | None,
+    *,
+    task: str,
+    quantization: Mapping[str, Any] | None,
+    kwargs: Mapping[str, Mapping[str, Any] | None],
+) -> dict[str, Any]:
     """What tells the network from any other, whatever it was asked to be."""
     from steelyard.models.checkpoints import read_versions
 
@@ -160,6 +156,8 @@ def _identify(network: Any, base: Source, on_top: Source | None, *, task: str) -
         "device": network.device.type,
         "attn": network.config._attn_implementation,
         "versions": read_versions(adapter=on_top is not None),
+        "quantization": dict(quantization) if quantization else None,
+        **{name: _shown(value) for name, value in kwargs.items()},
     }
 
 
