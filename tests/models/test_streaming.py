@@ -14,7 +14,8 @@ from tiny_networks import TEXTS, make_network, make_tokenizer, save
 from steelyard.engine import answer
 from steelyard.models.base import LocalModel
 from steelyard.models.embedded import Embedded
-from steelyard.types import Chunk, Request, Response
+from steelyard.store import Run
+from steelyard.types import Chunk, Record, Request, Response, Sample
 
 QUESTIONS = [
     "Question: Tom has 3 pens. He buys 4 more. How many pens does Tom have now?\nAnswer:",
@@ -246,3 +247,19 @@ def test_each_token_has_a_stamp_and_its_answer_a_speed() -> None:
             pace = timing.tpot(tokens.output)
             assert pace == pytest.approx(sum(timing.itl) / (tokens.output - 1))
     model.close()
+
+
+def test_stamps_and_cost_are_stored_as_they_were(tmp_path: Path) -> None:
+    model = Embedded(max_tokens=24)
+    requests = [Request(str(n), text) for n, text in enumerate(QUESTIONS)]
+    responses = answer(model, requests)
+    model.close()
+    run = Run.create(tmp_path / "run", {"identity": {}})
+    for index, (request, response) in enumerate(zip(requests, responses)):
+        run.add(Record(index, Sample(request.id, request.prompt), request, response))
+    run.close()
+    found = [record.response for record in Run.open(tmp_path / "run").records()]
+    assert found == responses
+    assert all(response.cost is not None and response.cost.shared == len(requests) for response in found)
+    stamps = [stamp for response in found if response.timing for stamp in response.timing.chunks]
+    assert stamps == [round(stamp, 6) for stamp in stamps]
