@@ -27,6 +27,7 @@ _MOST_THREADS = 4
 class Gguf(TokenModel):
     """A model in a GGUF file, computed by llama.cpp."""
 
+    metered = True
     # Answered singly, so a batch is only how many are taken at a time.
     batch_size = 8
 
