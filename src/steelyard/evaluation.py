@@ -289,7 +289,7 @@ def _kept_beside(run: Run, *, csv: bool) -> Iterator[list[Callable[[Record], Non
     """What is handed each record once it is stored."""
     path = run.path / SHEET
     with contextlib.ExitStack() as stack:
-        keepers: list[Callable[[Record], None]] = [Album(run.path).add]
+        keepers: list[Callable[[Record], None]] = [Album(run).add]
         if csv or path.exists():
             keepers.append(stack.enter_context(Sheet(path, run.records())).add)
         yield keepers

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
+from steelyard.albums import pictures_of
 from steelyard.builtin import BUILTINS
 from steelyard.errors import StoreError, UnknownName, UsageError
 from steelyard.metrics.base import Metric
@@ -139,8 +140,7 @@ def _measure(contents: Contents, record: Record, examples: dict[str, str]) -> No
     contents.answers += 1
     if response.error is not None:
         contents.failed += 1
-        # Addresses, durations and ids differ from one failure to the next, the reason does not.
-        reason = _NUMBER.sub("#", response.error)
+        reason = _reason_of(record, response.error)
         examples.setdefault(reason, response.error)
         contents.reasons[reason] += 1
     for name, score in record.scores.items():
@@ -159,6 +159,14 @@ def _measure(contents: Contents, record: Record, examples: dict[str, str]) -> No
         contents.measured += 1
         contents.cpu += response.cost.cpu
         contents.joules += response.cost.gpu_energy_joules or 0.0
+
+
+def _reason_of(record: Record, error: str) -> str:
+    """An error without what differs from one failure to the next: pictures, addresses, durations, ids."""
+    for picture in pictures_of(record.request.prompt):
+        if isinstance(picture, Mapping) and picture.get("image"):
+            error = error.replace(str(picture["image"]), "#")
+    return _NUMBER.sub("#", error)
 
 
 def pace_of(response: Response) -> float | None:

@@ -11,7 +11,7 @@ from steelyard.report.tables import Cell, Table
 
 
 class Overview:
-    """Runs side by side: `columns` are task and model, and data and prompt where these differ.
+    """Runs side by side: `columns` are task and model, and data, prompt and folder where these must tell.
 
     `names` holds a cell for each of these columns, run by run.
     """
@@ -26,6 +26,8 @@ class Overview:
             del named["data"]
         if len(set(named["prompt"])) == 1:
             del named["prompt"]
+        if len(set(zip(*named.values()))) < len(found):
+            named["run"] = [str(contents.run.path) for contents in found]
         self.columns = list(named)
         self.names = list(map(list, zip(*named.values())))
 

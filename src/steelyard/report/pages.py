@@ -23,6 +23,7 @@ from steelyard.report.doubts import doubt_run
 from steelyard.report.overview import Overview
 from steelyard.report.pictures import Gallery, Thumbnails
 from steelyard.report.samples import (
+    asked_of,
     extraction_of,
     figures_of,
     marked,
@@ -237,7 +238,7 @@ def _sample(
         "states": states,
         "verdict": verdict,
         "tone": tone,
-        "asked": _excerpt(value_text(record.sample.input)),
+        "asked": _excerpt(asked_of(record)),
         "answered": _excerpt(response.error or _told(answer, found) or value_text(response.scores or "")),
         "pictures": [thumbnail for thumbnail in drawn if thumbnail is not None],
         "turns": [{"role": role, "text": text} for role, text in turns],

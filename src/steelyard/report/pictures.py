@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from steelyard.albums import FOLDER, stem_of
+from steelyard.albums import FOLDER, split_page, stem_of
 from steelyard.errors import MissingExtra, SteelyardError
 from steelyard.media.images import Image
 from steelyard.store import Run
 
 _SIDE = 256
+_LONGEST_NAME = 200
 _MOST_BYTES = 6_000_000
 _LARGEST_FILE = 256 * 2**20
 
@@ -46,24 +47,33 @@ class Gallery:
 
     def __init__(self, run: Run) -> None:
         self._run = run.path
-        self._folders = list(dict.fromkeys(_folders(run)))
+        self._found: dict[tuple[str, ...], Picture] = {}
+        self._folders = [Path(str(home)) for home in run.about.get("image_folders", [])] or [Path()]
 
     def find(self, stored: Any) -> Picture:
         """What a record says of a picture as the picture; one that is not what it was is not given."""
         if not isinstance(stored, Mapping):
-            return Picture("picture", note="of which no name is stored")
+            return Picture(
+                stored[:_LONGEST_NAME] if isinstance(stored, str) else "picture", note="not stored"
+            )
+        key = key_of(stored)
+        if key not in self._found:
+            self._found[key] = self._find(stored)
+        return self._found[key]
+
+    def _find(self, stored: Mapping[str, Any]) -> Picture:
         name, digest = str(stored.get("image") or ""), stored.get("digest")
         if not name:
             return self._kept(stored)
         if not isinstance(digest, str):
             return Picture(name, note="not stored" if "://" in name else "could not be read")
-        path, page = _split(name)
+        path, page = split_page(name)
         there = [file for folder in self._folders if _is_small(file := folder / path)]
         for file in there:
             image = Image(file, page=page)
             if image.reference().get("digest") == digest:
                 return Picture(name, image)
-        return Picture(name, note="changed since" if there else "gone")
+        return Picture(name, note="changed since" if there else "not found")
 
     def _kept(self, stored: Mapping[str, Any]) -> Picture:
         stem = stem_of(stored)
@@ -86,7 +96,7 @@ class Thumbnails:
     """The small pictures of one page, each in it once, however many samples show it."""
 
     def __init__(self) -> None:
-        self._numbers: dict[str, int | None] = {}
+        self._numbers: dict[tuple[str, ...], int | None] = {}
         self._styles: list[str] = []
         self._left = _MOST_BYTES
         self._can = find_spec("PIL") is not None
@@ -96,7 +106,7 @@ class Thumbnails:
         """A picture drawn small; None where it cannot be, or the page would grow too large."""
         if picture.image is None or not self._can:
             return None
-        key = repr((stored.get("digest"), stored.get("image"), stored.get("page")))
+        key = key_of(stored)
         if key not in self._numbers:
             self._numbers[key] = self._add(picture.image)
         number = self._numbers[key]
@@ -125,28 +135,14 @@ class Thumbnails:
             return None
         self._left -= len(encoded)
         number, (width, height) = len(self._styles), small.size
-        rule = f"--w:{width}px;--r:{width}/{height};background-image:url(data:image/jpeg;base64,{encoded})"
+        rule = f"--w:{width}px;--h:{height}px;background-image:url(data:image/jpeg;base64,{encoded})"
         self._styles.append(f".p{number}{{{rule}}}")
         return number
 
 
-def _folders(run: Run) -> Iterator[Path]:
-    """Where a path that is stored may start: the folder that was named, that of the data, this one."""
-    options = run.about.get("identity", {}).get("task", {}).get("data")
-    data: Mapping[str, Any] = options if isinstance(options, Mapping) else {}
-    root = (data.get("options") or {}).get("image_root")
-    if isinstance(root, str):
-        yield Path(root).expanduser()
-    files = data.get("files")
-    for file in files if isinstance(files, Sequence) else ():
-        if isinstance(file, Sequence) and file and isinstance(file[0], str):
-            yield Path(file[0]).expanduser().parent
-    yield Path()
-
-
-def _split(name: str) -> tuple[str, int | None]:
-    path, mark, page = name.rpartition("#page=")
-    return (path, int(page)) if mark and page.isdecimal() else (name, None)
+def key_of(stored: Mapping[str, Any]) -> tuple[str, ...]:
+    """What tells a stored picture from all others."""
+    return tuple(str(stored.get(name)) for name in ("image", "page", "digest"))
 
 
 def _is_small(path: Path) -> bool:

@@ -39,6 +39,18 @@ def turns_of(prompt: Prompt, gallery: Gallery | None = None) -> list[Turn]:
     ]
 
 
+def asked_of(record: Record) -> str:
+    """What was asked, in a text: the input, or where that is no text the last turn of the prompt."""
+    asked, prompt = record.sample.input, record.request.prompt
+    if isinstance(asked, str) and asked:
+        return asked
+    if isinstance(prompt, (str, Mapping)) or not prompt:
+        return value_text(asked)
+    content = _field(prompt[-1], "content")
+    parts = [part for part in content if _kind(part) == "text"] if isinstance(content, list) else content
+    return _content(parts, None)
+
+
 def value_text(value: Any) -> str:
     """A target, an input or a column as text."""
     return value if isinstance(value, str) else _as_json(value)
@@ -132,13 +144,17 @@ def _content(content: Any, gallery: Gallery | None) -> str:
 
 
 def _part(part: Any, gallery: Gallery | None) -> str:
-    kind, data = _field(part, "kind") or _field(part, "type"), _field(part, "data")
+    kind, data = _kind(part), _field(part, "data")
     if kind == "text":
         return str(data if data is not None else _field(part, "text"))
     if kind == "image" and gallery is not None:
         return f"[image {gallery.find(data)}]"
     name = data.get("image") if isinstance(data, Mapping) else None
     return f"[{kind or 'part'}{f' {name}' if name else ''}]"
+
+
+def _kind(part: Any) -> Any:
+    return _field(part, "kind") or _field(part, "type")
 
 
 def _field(part: Any, name: str) -> Any:
