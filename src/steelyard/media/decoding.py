@@ -12,19 +12,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
-from steelyard.errors import DataError, describe, need
-from steelyard.media.kinds import describe_bytes
+from steelyard.errors import DataError, SteelyardError, describe, need
+from steelyard.media.kinds import describe_bytes, is_picture_bytes
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
-MOST_PIXELS = 100_000_000
-"""Pictures with more pixels are refused by their header; may be set."""
+MOST_PIXELS = 89_478_485
+"""Pictures with more pixels are refused by their header: 256 MiB as RGB. May be set."""
 
 # Only what is a picture and is told by its first bytes: no PostScript, which is a program.
 _FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP", "PPM", "JPEG2000", "AVIF", "QOI", "HEIF")
+_READABLE = "PNG, JPEG, GIF, WebP, TIFF, BMP, PPM, JPEG 2000, AVIF and QOI are"
 _PORTABLE = {"PNG": "png", "JPEG": "jpeg", "MPO": "jpeg", "GIF": "gif", "WEBP": "webp"}
 _ORIENTATION = 0x0112
+_TURNS = "FLIP_LEFT_RIGHT ROTATE_180 FLIP_TOP_BOTTOM TRANSPOSE ROTATE_270 TRANSVERSE ROTATE_90".split()
+_HEAD = 64
+# How decoders say that there is nothing more to read.
+_SHORT = re.compile(r"truncat|not enough|premature|end of file|EOF|buffer of|only got|incomplete", re.I)
 
 
 def decode(file: IO[bytes], name: str) -> Picture:
@@ -62,19 +67,20 @@ def encode(picture: Picture) -> bytes:
 @contextmanager
 def opened(file: IO[bytes], name: str) -> Iterator[Picture]:
     """The picture in a file, its header read and its size within the limit."""
-    head = file.read(64)
+    head = file.read(_HEAD)
     if not head:
         raise DataError(f"{name} is empty", hint="was it written to its end?")
     try:
         picture = _identify(file, head)
         if picture is None:
-            raise DataError(f"{name} is not a picture: it is {describe_bytes(head)}")
+            raise _stranger(head, name)
         check_size(picture.size, name)
         yield picture
-    except DataError:
+    except SteelyardError:
         raise
     except Exception as error:
-        raise _damage(error, name) from error
+        # Decoders raise anything for a damaged file.
+        raise _damage(error, file, head, name) from error
 
 
 def check_size(size: tuple[int, int], name: str) -> None:
@@ -102,6 +108,10 @@ def orientation(picture: Picture) -> int:
 def upright_size(picture: Picture) -> tuple[int, int]:
     """Width and height of a picture once it is turned."""
     width, height = picture.size
+    tags = getattr(picture, "tag_v2", {})
+    if _ORIENTATION in tags:
+        # A TIFF that is not decoded yet may or may not say its size as if it were turned.
+        width, height = tags.get(256, width), tags.get(257, height)
     return (height, width) if orientation(picture) >= 5 else (width, height)
 
 
@@ -109,13 +119,17 @@ def straighten(picture: Picture, name: str) -> Picture:
     """A picture turned as its EXIF says, in RGB, what is transparent in white."""
     turn = orientation(picture)
     picture.load()
+    if picture.format == "TIFF":
+        # It was turned by being decoded.
+        turn = orientation(picture)
     shown = _rgb(picture, name)
-    if turn == 1:
-        return shown
-    from PIL.Image import Transpose
+    if turn != 1:
+        from PIL.Image import Transpose
 
-    turns = "FLIP_LEFT_RIGHT ROTATE_180 FLIP_TOP_BOTTOM TRANSPOSE ROTATE_270 TRANSVERSE ROTATE_90".split()
-    return shown.transpose(Transpose[turns[turn - 2]])
+        shown = shown.transpose(Transpose[_TURNS[turn - 2]])
+    # What it says of the file is no longer so: a second one to obey it would turn it again.
+    shown.info.clear()
+    return shown
 
 
 def _rgb(picture: Picture, name: str) -> Picture:
@@ -188,10 +202,41 @@ def _identify(file: IO[bytes], head: bytes) -> Any:
     return None
 
 
-def _damage(error: Exception, name: str) -> DataError:
+def _stranger(head: bytes, name: str) -> DataError:
+    """The error that nothing decodes what begins so."""
+    if is_picture_bytes(head) and len(head) < _HEAD:
+        return _cut_off(name)
+    return DataError(
+        f"{name} is not a picture that can be read: it is {describe_bytes(head)}", hint=_READABLE
+    )
+
+
+def _cut_off(name: str, text: str = "") -> DataError:
+    message = f"{name} is cut off: {text}" if text else f"{name} is cut off"
+    return DataError(message, hint="was it written or downloaded to its end?")
+
+
+def _damage(error: Exception, file: IO[bytes], head: bytes, name: str) -> DataError:
+    """What a decoder raised, as an error that says whether the end is missing."""
     text = describe(error)
     if isinstance(error, MemoryError):
         return DataError(f"{name} does not fit into memory")
-    if isinstance(error, EOFError) or re.search("truncat|not enough|premature|end of file", text, re.I):
-        return DataError(f"{name} is cut off: {text}", hint="was it written or downloaded to its end?")
+    if type(error).__name__.startswith("DecompressionBomb"):
+        return DataError(f"{name} has too many pixels: {text}")
+    if isinstance(error, EOFError) or _SHORT.search(text) or _lacks_end(file, head):
+        return _cut_off(name, text)
     return DataError(f"{name} is damaged: {text}")
+
+
+def _lacks_end(file: IO[bytes], head: bytes) -> bool:
+    """Whether a file does not end as its format wants it to."""
+    try:
+        size = file.seek(0, io.SEEK_END)
+        file.seek(max(0, size - _HEAD))
+        tail = file.read().rstrip(b"\0")
+    except OSError:
+        return False
+    if head.startswith(b"RIFF"):
+        return size < int.from_bytes(head[4:8], "little") + 8
+    ends = {b"\x89PNG": b"IEND", b"\xff\xd8\xff": b"\xff\xd9", b"GIF8": b";"}
+    return any(head.startswith(begin) and end not in tail for begin, end in ends.items())

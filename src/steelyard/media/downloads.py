@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 import time
-from http.client import HTTPException
+from http.client import HTTPException, IncompleteRead
 from typing import Any
 from urllib.error import HTTPError, URLError
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from urllib.request import (
     HTTPDefaultErrorHandler,
     HTTPErrorProcessor,
@@ -16,6 +18,7 @@ from urllib.request import (
     OpenerDirector,
     ProxyHandler,
     Request,
+    UnknownHandler,
 )
 
 from steelyard.errors import DataError
@@ -28,19 +31,31 @@ TIMEOUT = 30.0
 """How many seconds a download may take; may be set."""
 
 _BLOCK = 1 << 16
+_HEADERS = {"User-Agent": "steelyard", "Accept": "image/*, application/pdf"}
+# What stays as it is in an address: all but spaces, quotes and what is not ASCII.
+_PLAIN = "%/:=&?~#+!$,;'@()*[]"
 
 
 def download(url: str) -> bytes:
     """What lies at an http(s) address; raises a DataError that shows no key of it."""
     name = mask_url(url)
     end = time.monotonic() + TIMEOUT
-    request = Request(url, headers={"User-Agent": "steelyard", "Accept": "image/*,application/pdf"})  # noqa: S310 - see _opener
+    parts = urlsplit(url)
+    signing, _, host = parts.netloc.rpartition("@")
+    url = urlunsplit(parts._replace(netloc=host, fragment=""))
+    request = Request(quote(url, safe=_PLAIN), headers=_HEADERS)  # noqa: S310 - the opener knows only http(s)
+    if signing:
+        # Not for whoever it may redirect to.
+        key = base64.b64encode(unquote(signing).encode()).decode()
+        request.add_unredirected_header("Authorization", f"Basic {key}")
     try:
         with _opener().open(request, timeout=TIMEOUT) as answer:
             return _body(answer, name, end)
     except HTTPError as error:
         with error:
             raise DataError(f"{name} answered {error.code} {error.reason}") from None
+    except IncompleteRead as error:
+        raise DataError(f"{name} is cut off after {len(error.partial):,} bytes") from None
     except (URLError, HTTPException, OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         if isinstance(reason, (TimeoutError, socket.timeout)):
@@ -59,6 +74,7 @@ def _opener() -> OpenerDirector:
         HTTPRedirectHandler,
         HTTPErrorProcessor,
         HTTPDefaultErrorHandler,
+        UnknownHandler,
     ):
         opener.add_handler(handler())
     return opener

@@ -25,6 +25,7 @@ from steelyard.media import decoding, pages, pixels
 from steelyard.media.downloads import download
 from steelyard.media.kinds import is_pdf
 from steelyard.media.locations import (
+    LONGEST_PATH,
     begins_as_base64,
     decode_base64,
     decode_data_url,
@@ -51,17 +52,18 @@ class Image:
     but those it was made of, and many threads may look at it at once.
     """
 
-    __slots__ = ("__weakref__", "_fetched", "_given", "_reference", "_source", "name", "page")
+    __slots__ = ("__weakref__", "_fetched", "_given", "_reference", "_source", "_whole", "name", "page")
 
     def __init__(
         self, source: Any, *, page: int | None = None, remote: bool = False, home: Path | None = None
     ) -> None:
         self._given: str | None = None
         self._fetched: bytes | None = None
+        self._whole: Image | None = None
         self._reference: dict[str, Any] | None = None
         self._source: Any = source
-        if isinstance(source, str) and page is None and (found := _PAGE.fullmatch(source)):
-            source, page = found[1], int(found[2])
+        if isinstance(source, (str, Path)) and page is None and (found := _PAGE.fullmatch(str(source))):
+            source, page = type(source)(found[1]), int(found[2])
         self.page = page
         if isinstance(source, Path):
             self._given, self._source = str(source), (home or Path()) / source
@@ -71,8 +73,10 @@ class Image:
             self._source = bytes(source)
         elif not pixels.is_pixels(source):
             hint = "a path, a URL, bytes, a PIL picture or an array of pixels is one"
-            raise DataError(f"a {type(source).__name__} is no picture", hint=hint)
+            raise DataError(f"something of the type {type(source).__name__} is no picture", hint=hint)
         self.name = self._name()
+        if not isinstance(self._source, (str, Path, bytes)):
+            self.size()
 
     def _locate(self, text: str, home: Path, remote: bool) -> None:
         kind = scheme(text)
@@ -92,6 +96,8 @@ class Image:
             )
         elif begins_as_base64(text):
             self._source = decode_base64(text)
+        elif not text.strip() or len(text) > LONGEST_PATH:
+            raise DataError(f"a text of {len(text):,} characters names no picture")
         else:
             self._given, self._source = text, home / text
 
@@ -106,6 +112,11 @@ class Image:
 
     def __repr__(self) -> str:
         return f"<Image {self.name if len(self.name) <= 100 else self.name[:99] + '…'}>"
+
+    @property
+    def path(self) -> Path | None:
+        """The file that it lies in, if it lies in one."""
+        return self._source if isinstance(self._source, Path) else None
 
     def read(self) -> bytes:
         """The encoded file; of pixels and pages a PNG."""
@@ -165,11 +176,13 @@ class Image:
     def _at(self, page: int) -> Image:
         """A page of the document that this is."""
         image = copy(self)
-        image.page, image._reference = page, None
+        image.page, image._reference, image._whole = page, None, self
         image.name = image._name()
         return image
 
     def _digest(self) -> str | None:
+        if self._whole is not None:
+            return self._whole.reference().get("digest")
         if isinstance(self._source, str):
             # What lies at an address is not known before it is fetched.
             return None
@@ -181,7 +194,7 @@ class Image:
                 while block := file.read(_BLOCK):
                     digest.update(block)
                 return digest.hexdigest()
-        except (DataError, OSError):
+        except Exception:  # noqa: BLE001 - whoever looks at it is told what is wrong with it
             return None
 
     @contextmanager
@@ -236,11 +249,11 @@ def _pages(image: Image) -> list[Image]:
         return [image]
     try:
         with image._file() as (file, document):
-            count = pages.count(file, image.name) if document else 1
+            count = pages.count(file, image.name) if document else 0
     except DataError:
         # Whoever looks at it is told what is wrong with it.
         return [image]
-    return [image._at(number) for number in range(1, count + 1)]
+    return [image._at(number) for number in range(1, count + 1)] or [image]
 
 
 def _image_of(value: Mapping[str, Any], home: Path | None, remote: bool) -> Image:

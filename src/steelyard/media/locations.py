@@ -14,7 +14,8 @@ from steelyard.errors import DataError
 
 # How base64 of JPEG, PNG, GIF, WebP (RIFF), TIFF, BMP and PDF begins.
 _BASE64 = ("/9j/", "iVBORw0KGgo", "R0lGODlh", "R0lGODdh", "UklGR", "SUkqA", "TU0AK", "Qk", "JVBERi0")
-_LONGEST_PATH = 255
+LONGEST_PATH = 4096
+_SHORTEST_BASE64 = 256
 
 
 def open_file(path: Path, name: str) -> IO[bytes]:
@@ -59,8 +60,8 @@ def decode_data_url(url: str) -> bytes:
 
 
 def begins_as_base64(text: str) -> bool:
-    """Whether a text is too long for a path and begins as base64 of a picture does."""
-    return len(text) > _LONGEST_PATH and text.startswith(_BASE64)
+    """Whether a text is longer than most paths and begins as base64 of a picture does."""
+    return len(text) >= _SHORTEST_BASE64 and text.startswith(_BASE64)
 
 
 def decode_base64(text: str) -> bytes:

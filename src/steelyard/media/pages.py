@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
-from steelyard.errors import DataError, need
+from steelyard.errors import DataError, describe, need
 from steelyard.media.decoding import check_size
 
 if TYPE_CHECKING:
@@ -46,8 +47,6 @@ def count(file: IO[bytes], name: str) -> int:
 
 
 def _size(page: Any) -> tuple[int, int]:
-    import math
-
     width, height = page.get_size()
     return math.ceil(width * DPI / _POINTS), math.ceil(height * DPI / _POINTS)
 
@@ -58,7 +57,7 @@ def _page(file: IO[bytes], number: int | None, name: str) -> Iterator[Any]:
         pages = len(document)
         if number is None and pages != 1:
             raise DataError(f"{name} has {pages} pages", hint=f"{name}#page=1 is the first of them")
-        number = number or 1
+        number = 1 if number is None else number
         if not 1 <= number <= pages:
             raise DataError(f"there is no picture {name}", hint=f"the document has {pages} pages")
         page = document[number - 1]
@@ -77,6 +76,8 @@ def _document(file: IO[bytes], name: str) -> Iterator[Any]:
         try:
             document = pypdfium2.PdfDocument(file)
             try:
+                # What was filled into a form is drawn only so.
+                document.init_forms()
                 yield document
             finally:
                 document.close()
@@ -84,3 +85,5 @@ def _document(file: IO[bytes], name: str) -> Iterator[Any]:
             if "password" in str(error).lower():
                 raise DataError(f"{name} is encrypted", hint="save it without its password") from error
             raise DataError(f"{name} is damaged: {error}") from error
+        except (OSError, OverflowError, ValueError) as error:
+            raise DataError(f"{name} is damaged: {describe(error)}") from error

@@ -10,13 +10,12 @@ from urllib.parse import urlsplit
 
 from steelyard.media.images import Image
 from steelyard.media.kinds import is_pdf, is_picture_bytes
-from steelyard.media.locations import begins_as_base64, scheme
+from steelyard.media.locations import LONGEST_PATH, begins_as_base64, scheme
 from steelyard.media.pixels import is_pixels
 
 _SUFFIX = re.compile(
     r"[^\n]*\.(?:png|jpe?g|jpe|jfif|gif|webp|bmp|tiff?|p[pgnb]m|jp2|avif|hei[cf]|qoi|pdf(?:#page=\d+)?)", re.I
 )
-_LONGEST_PATH = 1000
 _BYTES = (bytes, bytearray, memoryview)
 
 
@@ -54,4 +53,4 @@ def _names_picture(text: str, remote: bool) -> bool:
         return remote and _SUFFIX.fullmatch(urlsplit(text).path) is not None
     if begins_as_base64(text):
         return True
-    return len(text) <= _LONGEST_PATH and _SUFFIX.fullmatch(text) is not None
+    return len(text) <= LONGEST_PATH and _SUFFIX.fullmatch(text) is not None
