@@ -143,7 +143,7 @@ class Pictures:
                     value = msgspec.json.decode(value)
                 except msgspec.DecodeError as error:
                     raise BadRow(f"pictures as a JSON list in {column!r}", value) from error
-        if value is None or value == "":
+        if value is None or (isinstance(value, str) and not value):
             return []
         try:
             return as_images(value, home=home, remote=self._remote)
