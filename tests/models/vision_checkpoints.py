@@ -340,9 +340,33 @@ def internvl() -> Made:
     return config, tokenizer, pictures, {"processor_class": "InternVLProcessor", "image_seq_length": 4}
 
 
+def paligemma() -> Made:
+    """PaliGemma: no chat template, and no question without a picture."""
+    tokenizer = make_tokenizer(None, end="</s>", image_token="<image>")
+    config = {
+        "model_type": "paligemma",
+        "text_config": {"model_type": "gemma", **_words(tokenizer, head_dim=16)},
+        "vision_config": {
+            "model_type": "siglip_vision_model",
+            **_tower(vision_use_head=False, projection_dim=WIDTH),
+        },
+        "image_token_index": tokenizer.convert_tokens_to_ids("<image>"),
+        "projection_dim": WIDTH,
+        "initializer_range": 0.1,
+        "tie_word_embeddings": False,
+    }
+    pictures = {
+        "image_processor_type": "SiglipImageProcessor",
+        "processor_class": "PaliGemmaProcessor",
+        "size": {"height": SIDE, "width": SIDE},
+        "image_seq_length": 16,
+    }
+    return config, tokenizer, pictures, {}
+
+
 FAMILIES: dict[str, Callable[[], Made]] = {
     make.__name__: make
-    for make in (qwen2_vl, qwen2_5_vl, llava, llava_next, idefics3, smolvlm, gemma3, internvl)
+    for make in (qwen2_vl, qwen2_5_vl, llava, llava_next, idefics3, smolvlm, gemma3, internvl, paligemma)
 }
 
 

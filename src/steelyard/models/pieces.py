@@ -9,13 +9,16 @@ What is passed on, joined, is the whole answer. Only answers that somebody liste
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 # What a decoder puts where bytes are no character, or not one yet.
 _HALF = "\ufffd"
 # So many tokens are decoded again and again before those that are done are left behind; so many stay.
 _LONGEST, _KEPT = 64, 16
+# How tokenizers write a token that stands for one byte.
+_BYTE = re.compile(r"<0x[0-9A-Fa-f]{2}>")
 
 
 class Hear(Protocol):
@@ -72,6 +75,11 @@ class Pieces:
         # What waits to be passed on must still be there; a first space may be lost, half characters not.
         if kept and text.endswith(kept) and place <= self._said and tokens[base] not in self._bytes_alone:
             self._base, self._place = base, place
+
+
+def find_bytes(vocabulary: Mapping[str, int]) -> frozenset[int]:
+    """The tokens that stand for single bytes."""
+    return frozenset(token for name, token in vocabulary.items() if _BYTE.fullmatch(name))
 
 
 def _begin_of_stop(text: str, stops: Sequence[str], *, behind: int) -> int:

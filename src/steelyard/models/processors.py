@@ -169,7 +169,14 @@ class Seer:
                 add_special_tokens=special,
                 **seen,
             )
-        return dict(fed)
+        # Some are made for training as well.
+        return {name: value for name, value in fed.items() if name != "labels"}
+
+    def tokens(self, text: str, *, special: bool) -> list[int]:
+        """A text without pictures in tokens."""
+        with self._lock:
+            ids: list[int] = self._processor.tokenizer(text, add_special_tokens=special)["input_ids"]
+        return ids
 
     def _render_system(self, turns: list[Turn]) -> str:
         """Render turns; where the template shows no system turn, the user's first begins with its words."""
@@ -189,7 +196,10 @@ class Seer:
 
     def _apply(self, turns: Sequence[Turn]) -> str:
         begun = bool(turns) and turns[-1]["role"] == "assistant"
-        shown = turns if self._takes_parts else [{**turn, "content": self._flatten(turn)} for turn in turns]
+        shown = list(turns)
+        if not self._takes_parts:
+            mark = f"{self._mark}\n" if self._mark else ""
+            shown = [{**turn, "content": self._flatten(turn, mark)} for turn in turns]
         try:
             text: str = self._processor.apply_chat_template(
                 shown,
@@ -214,13 +224,12 @@ class Seer:
             return False
         return "probe" in text and "'probe'" not in text and (self._mark or "") in text
 
-    def _flatten(self, turn: Turn) -> str:
-        mark = f"{self._mark}\n" if self._mark else ""
+    def _flatten(self, turn: Turn, mark: str) -> str:
         return "".join(mark if part["type"] == "image" else part["text"] for part in turn["content"])
 
     def _render_plainly(self, turns: Sequence[Turn]) -> str:
-        """Without a template: what the turns say, one after the other, each picture's mark on a line."""
-        return "\n".join(self._flatten(turn) for turn in turns)
+        """Without a template: what the turns say, a line each, the marks of pictures where they stand."""
+        return "\n".join(self._flatten(turn, self._mark or "") for turn in turns)
 
     def _count_tokens(self, width: int, height: int) -> int:
         tell = getattr(self._processor, "_get_num_multimodal_tokens", None)

@@ -120,20 +120,31 @@ class Eyes:
                 blind = "" if rows[0].pictures else f"{self.name} needs an image: "
                 sight.failures[rows[0].place] = blind + describe(error)
                 return
-            parts = [[row for row in rows if row.pictures], [row for row in rows if not row.pictures]]
-            if not all(parts):
-                parts = [list(rows[: len(rows) // 2]), list(rows[len(rows) // 2 :])]
-            for part in parts:
-                self._lay_out(part, sight)
+            self._part(rows, sight)
             return
         masks = inputs["attention_mask"].bool()
         prompts = [ids[mask].tolist() for ids, mask in zip(inputs["input_ids"], masks)]
+        if any(row.pictures for row in rows) and not all(map(self._is_itself, rows, prompts)):
+            self._part(rows, sight)
+            return
         fitting = [row for row, prompt in zip(rows, prompts) if self._fits(row, len(prompt), sight)]
         if len(fitting) == len(rows):
             choices = [row.choices for row in rows]
             sight.groups.append(Group([row.place for row in rows], choices, prompts, inputs))
         elif fitting:
             self._lay_out(fitting, sight)
+
+    def _part(self, rows: Sequence[Row], sight: Sight) -> None:
+        """Lay rows out apart: those with pictures and those without, or else one half and the other."""
+        parts = [[row for row in rows if row.pictures], [row for row in rows if not row.pictures]]
+        if not all(parts):
+            parts = [list(rows[: len(rows) // 2]), list(rows[len(rows) // 2 :])]
+        for part in parts:
+            self._lay_out(part, sight)
+
+    def _is_itself(self, row: Row, prompt: list[int]) -> bool:
+        """Whether a row without pictures is what it is alone: some processors write into all rows."""
+        return bool(row.pictures) or prompt == self.seer.tokens(row.shown.text, special=row.shown.special)
 
     def _fits(self, row: Row, length: int, sight: Sight) -> bool:
         """Whether there are positions enough; if not, that is noted."""

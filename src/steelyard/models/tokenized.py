@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from steelyard.errors import SteelyardError, UsageError, describe
 from steelyard.models.answers import Answer
 from steelyard.models.base import Listener, LocalModel, clock
 from steelyard.models.parameters import Sampling, read_params
+from steelyard.models.pieces import find_bytes
 from steelyard.types import Message, Prompt, Request, Response
 
 # Requests whose tokens are kept between being measured and being answered.
@@ -20,8 +20,6 @@ _MOST_KEPT = 8192
 _CUT, _NEAR = "\n\n", 2
 # Less than so many letters are not worth it.
 _SHORTEST_BEGINNING = 200
-# How tokenizers write a token that stands for one byte.
-_BYTE = re.compile(r"<0x[0-9A-Fa-f]{2}>")
 # How requests are batched does not shape their answers.
 _BATCHING = {"batch_size", "batch_tokens"}
 
@@ -203,8 +201,7 @@ class TokenModel(EncodingModel[Asked]):
 
     def _find_bytes(self) -> frozenset[int]:
         if self._bytes_alone is None:
-            named = self.vocabulary().items()
-            self._bytes_alone = frozenset(token for name, token in named if _BYTE.fullmatch(name))
+            self._bytes_alone = find_bytes(self.vocabulary())
         return self._bytes_alone
 
     def tokens_behind(self, text: str, *, special: bool) -> list[int]:

@@ -9,8 +9,9 @@ While one batch is answered, the pictures of the next are opened and laid out fo
 
 from __future__ import annotations
 
-import inspect
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, cast
 
 import torch
@@ -22,6 +23,7 @@ from steelyard.models.answers import Answer, Decode, Question
 from steelyard.models.decoding import OTHERS, generate_alike
 from steelyard.models.parameters import Sampling, read_params
 from steelyard.models.pictures import Gallery
+from steelyard.models.pieces import find_bytes
 from steelyard.models.pretrained import Loaded, Pretrained
 from steelyard.models.processors import Seer, Turn, limit_pixels
 from steelyard.models.sampling import Chooser, choose
@@ -64,11 +66,13 @@ class VisionModel(Pretrained, EncodingModel[Shown]):
         self._ends = loaded.ends
         # A checkpoint's own habits (a temperature, a penalty) would shape answers unasked.
         self.network.generation_config = GenerationConfig(eos_token_id=sorted(self._ends) or None)
-        known = inspect.signature(self.network.forward).parameters
-        self._keeps_logits = "logits_to_keep" in known
         self._ready: tuple[list[Shown], Sight] | None = None
         EncodingModel.__init__(self)
         self.chat = seer.has_template if chat is None else chat
+
+    @cached_property
+    def _bytes_alone(self) -> frozenset[int]:
+        return find_bytes(self.vocabulary())
 
     def identity(self) -> Mapping[str, Any]:
         """As every model's, with how pictures are shown to it."""
@@ -190,80 +194,120 @@ class VisionModel(Pretrained, EncodingModel[Shown]):
         for place, prompt in zip(group.places, group.prompts):
             sampling, listener = cast(Sampling, encoded[place].sampling), encoded[place].listener
             room = (self._eyes.positions or len(prompt) + sampling.max_tokens) - len(prompt)
-            answers.append(Answer(prompt, sampling, min(sampling.max_tokens, room), listener=listener))
-        inputs, filler = self._feed(group.inputs), self.loaded.filler
+            answer = Answer(prompt, sampling, min(sampling.max_tokens, room), listener=listener)
+            answer.begun = self.batch_begun or answer.begun
+            if listener is not None:
+                answer.bytes_alone = self._bytes_alone
+            answers.append(answer)
+        ends, text_of = self._ends, self.text
         if answers[0].sampling.others:
-            generate_alike(self.network, answers, inputs, ends=self._ends, text_of=self.text, filler=filler)
+            inputs, filler = self._feed(group.inputs), self.loaded.filler
+            generate_alike(self.network, answers, inputs, ends=ends, text_of=text_of, filler=filler)
         else:
-            self.network.generate(
-                **inputs,
-                max_new_tokens=max(answer.limit for answer in answers),
-                do_sample=False,
-                pad_token_id=filler,
-                logits_processor=[_Pen(answers, ends=self._ends, text_of=self.text)],
-                stopping_criteria=[_Finished(answers)],
-            )
+            pen = _Pen(answers, ends=ends, text_of=text_of)
+            self._write(group, pen, limit=max(answer.limit for answer in answers))
         for place, answer in zip(group.places, answers):
             yield place, answer.response(ends=self._ends, text_of=self.text)
 
     def _score(
         self, group: Group, encoded: Sequence[Shown]
     ) -> Iterator[tuple[tuple[int, int], tuple[float, bool]]]:
-        """Score the choices behind the prompts of a group."""
-        # The last token of a choice is never fed, only scored; choices in one row are of one token.
-        fed = [encoded[place].choices[choices[0]][:-1] for place, choices in zip(group.places, group.choices)]
-        keep = max(map(len, fed)) + 1
-        inputs = _append(self._feed(group.inputs), fed)
-        options = {"logits_to_keep": keep} if self._keeps_logits else {}
-        logits = self.network(**inputs, use_cache=False, **options).logits[:, -keep:].float()
-        for row, place, choices in zip(logits.log_softmax(dim=-1), group.places, group.choices):
-            for choice in choices:
-                tokens = torch.tensor(encoded[place].choices[choice], device=row.device)
-                behind = row[: len(tokens)]
-                score = float(behind.gather(1, tokens[:, None]).sum())
-                yield (place, choice), (score, bool((behind.argmax(dim=-1) == tokens).all()))
+        """Score the choices behind the prompts of a group, written as the model would write them."""
+        told = [
+            [encoded[place].choices[choice] for choice in choices]
+            for place, choices in zip(group.places, group.choices)
+        ]
+        reader = _Reader(told)
+        self._write(group, reader, limit=max(len(row[0]) for row in told))
+        for row, place, choices in zip(reader.found, group.places, group.choices):
+            for choice, (score, greedy) in zip(choices, row):
+                yield (place, choice), (score, greedy)
+
+    def _write(self, group: Group, writer: _Writer, *, limit: int) -> None:
+        """Have `generate` write behind the prompts of a group what the writer says."""
+        self.network.generate(
+            **self._feed(group.inputs),
+            max_new_tokens=limit,
+            do_sample=False,
+            pad_token_id=self.loaded.filler,
+            logits_processor=[writer],
+            stopping_criteria=[_Finished(writer)],
+        )
 
 
-def _append(inputs: dict[str, Any], rows: Sequence[Sequence[int]]) -> dict[str, Any]:
-    """The inputs with tokens behind each row, filled up on the right."""
-    width = max(map(len, rows))
-    ids = inputs["input_ids"]
-    behind = {
-        "input_ids": torch.tensor([[*row, *[0] * (width - len(row))] for row in rows]).to(ids),
-        "attention_mask": torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows]).to(ids),
-    }
-    grown = dict(inputs)
-    for name, value in inputs.items():
-        if isinstance(value, torch.Tensor) and value.shape[:2] == ids.shape:
-            # Kinds of tokens: what stands behind is text. What has more dimensions is as for the last token.
-            other = torch.zeros_like(ids[:, :1]) if value.ndim == 2 else value[:, -1:]
-            more = behind.get(name, other.expand(-1, width, *value.shape[2:]))
-            grown[name] = torch.cat([value, more.to(value)], dim=1)
-    return grown
+class _Writer(LogitsProcessor):  # type: ignore[misc]
+    """Says inside `generate` which token each row goes on with, and which rows are done."""
+
+    @abstractmethod
+    def choose(self, logits: Any) -> list[int]:
+        """The next token of every row."""
+
+    @abstractmethod
+    def done(self) -> list[bool]:
+        """Which rows need no other token."""
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        chosen = torch.tensor(self.choose(scores), device=scores.device)[:, None]
+        # What `generate` then takes for the likeliest is the one that was chosen.
+        return torch.full_like(scores, -torch.inf).scatter_(1, chosen, 0.0)
 
 
-class _Pen(LogitsProcessor):  # type: ignore[misc]
-    """Writes the answers of a batch inside `generate`: each row's token is chosen as its request says."""
+class _Pen(_Writer):
+    """Writes answers: each row's token is chosen as its request says."""
 
     def __init__(self, answers: Sequence[Answer], *, ends: frozenset[int], text_of: Decode) -> None:
         self._answers, self._ends, self._text_of = answers, ends, text_of
         self._choosers = [Chooser(answer.sampling, answer.prompt) for answer in answers]
 
-    def __call__(self, input_ids: Any, scores: Any) -> Any:
-        tokens = choose(scores, self._choosers)
+    def choose(self, logits: Any) -> list[int]:
+        """The next token of every answer, which takes it."""
+        tokens = choose(logits, self._choosers)
         for answer, token in zip(self._answers, tokens):
             if not answer.finish:
                 answer.take(token, ends=self._ends, text_of=self._text_of)
-        # What `generate` then takes for the likeliest is the one that was chosen.
-        chosen = torch.tensor(tokens, device=scores.device)[:, None]
-        return torch.full_like(scores, -torch.inf).scatter_(1, chosen, 0.0)
+        return tokens
+
+    def done(self) -> list[bool]:
+        """Which answers are finished."""
+        return [bool(answer.finish) for answer in self._answers]
+
+
+class _Reader(_Writer):
+    """Scores choices: several of one token in a row, or one of several tokens that is written."""
+
+    def __init__(self, rows: Sequence[Sequence[Sequence[int]]]) -> None:
+        self._rows = rows
+        self._written = 0
+        self.found = [[(0.0, True)] * len(row) for row in rows]
+
+    def choose(self, logits: Any) -> list[int]:
+        """The next token of every choice; the log-probability of it is noted."""
+        chances = logits.float().log_softmax(dim=-1)
+        likeliest = chances.argmax(dim=-1).tolist()
+        unread = [
+            (place, number, choice[self._written])
+            for place, row in enumerate(self._rows)
+            for number, choice in enumerate(row)
+            if self._written < len(choice)
+        ]
+        told = chances[[place for place, _, _ in unread], [token for _, _, token in unread]].tolist()
+        for (place, number, token), chance in zip(unread, told):
+            score, greedy = self.found[place][number]
+            self.found[place][number] = (score + chance, greedy and likeliest[place] == token)
+        self._written += 1
+        # A row that has no other token to write goes on with anything.
+        return [row[0][min(self._written, len(row[0])) - 1] for row in self._rows]
+
+    def done(self) -> list[bool]:
+        """Which choices are written."""
+        return [self._written >= len(row[0]) for row in self._rows]
 
 
 class _Finished(StoppingCriteria):  # type: ignore[misc]
-    """Stops rows of `generate` whose answers are finished."""
+    """Stops rows of `generate` that the writer is done with."""
 
-    def __init__(self, answers: Sequence[Answer]) -> None:
-        self._answers = answers
+    def __init__(self, writer: _Writer) -> None:
+        self._writer = writer
 
     def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
-        return torch.tensor([bool(answer.finish) for answer in self._answers], device=input_ids.device)
+        return torch.tensor(self._writer.done(), device=input_ids.device)
