@@ -59,14 +59,24 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
     },
     "tasks": {
         "arithmetic": Builtin("steelyard.tasks.written:arithmetic", "word problems in the GSM8K format"),
+        "charts": Builtin(
+            "steelyard.tasks.vision:charts", "numbers and short answers about charts, 5 % off at most"
+        ),
         "choice": Builtin(
             "steelyard.tasks.choice:choice_task", "given options: by=letter, letter-likelihood, likelihood"
         ),
         "classification": Builtin(
             "steelyard.tasks.labels:classification", "texts with one of several labels"
         ),
+        "fields": Builtin(
+            "steelyard.tasks.vision:fields", "fields of documents as JSON, compared field by field"
+        ),
+        "page_order": Builtin("steelyard.tasks.vision:page_order", "pages that are out of order"),
+        "pages": Builtin("steelyard.tasks.vision:pages", "what kind of document it is: labels=…"),
         "questions": Builtin("steelyard.tasks.written:questions", "questions with short answers"),
         "summaries": Builtin("steelyard.tasks.written:summaries", "texts with a reference summary"),
+        "transcribe": Builtin("steelyard.tasks.vision:transcribe", "all the text of a picture"),
+        "vqa": Builtin("steelyard.tasks.vision:vqa", "short answers about pictures"),
     },
     "metrics": {
         "acc": Builtin("steelyard.metrics.choices:acc", "the right option is the likeliest"),

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from steelyard import Request, Response, Sample, Task, answer, open_task
 from steelyard.errors import DataError, UnknownName, UsageError
 from steelyard.metrics.text import exact
-from steelyard.tasks.base import fill, take_out
+from steelyard.tasks.base import take_out
 from steelyard.tasks.choice import choice_task
 from steelyard.tasks.labels import classification
+from steelyard.tasks.prompts import fill
 
 SAMPLE = Sample(
     "7", "Which is red?", target="B", choices=("sky", "rose"), meta={"topic": "colours", "in part": "x"}

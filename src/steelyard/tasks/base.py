@@ -4,30 +4,39 @@
          template="What is the capital of {input}?")
 
 A template names the sample's fields in braces: {input}, {target}, {options} (its choices, lettered)
-and every other column of its row. Worked examples (`shots`) come before the question: as turns
-where the model takes a chat, else as text.
+and every other column of its row; {images} and {image 1} its pictures, which else come first. Worked
+examples (`shots`) come before the question: as turns where the model takes a chat or there are
+pictures, else as text.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import lru_cache
 from typing import Any
 
-from steelyard.errors import DataError, UsageError
+from steelyard.errors import UsageError
 from steelyard.metrics.base import Metric, name_of
-from steelyard.metrics.extraction import LETTERS, Extractor
+from steelyard.metrics.extraction import Extractor
 from steelyard.plugins import source_digest
-from steelyard.types import Message, Prompt, Request, Response, Sample
-
-_FIELD = re.compile(r"\{\{|\}\}|\{(\w[\w -]*)\}")
+from steelyard.tasks.prompts import (
+    Content,
+    compose,
+    compose_turns,
+    fill,
+    images_of,
+    join_text,
+    join_turns,
+)
+from steelyard.types import Prompt, Request, Response, Sample
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What is asked of each sample, and how the answer is scored."""
+    """What is asked of each sample, and how the answer is scored.
+
+    `by` are the columns that results are shown apart for where nobody says which.
+    """
 
     name: str
     data: Iterable[Sample]
@@ -38,8 +47,12 @@ class Task:
     shots: Sequence[Sample] = ()
     extract: Extractor | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
+    by: Sequence[str] = ()
 
     def __post_init__(self) -> None:
+        if isinstance(self.by, str):
+            named = tuple(name.strip() for name in self.by.split(",") if name.strip())
+            object.__setattr__(self, "by", named)
         if not self.metrics:
             raise UsageError(f"the task {self.name} has no metric", hint="steelyard list metrics shows them")
         tell_apart(self.metrics)
@@ -51,24 +64,20 @@ class Task:
     def prompt(self, sample: Sample, *, chat: bool) -> Prompt:
         """The whole prompt: system text, worked examples and the question."""
         if self.template == "{input}" and not isinstance(sample.input, str):
-            return sample.input  # type: ignore[no-any-return]
+            turns = isinstance(sample.input, (list, tuple))
+            return compose_turns(sample.input, sample) if turns else sample.input
         question = self.question(sample)
         # A worked example that is the question itself would tell the answer.
-        shots = [shot for shot in self.shots if shot.input != sample.input]
+        shots = [
+            shot for shot in self.shots if shot.input != sample.input or not _show_the_same(shot, sample)
+        ]
         examples = [(self.question(shot), self.answer(shot)) for shot in shots]
-        if not chat:
-            texts = [self.system] if self.system else []
-            texts += [asked + answered for asked, answered in examples]
-            return "\n\n".join([*texts, question])
-        turns: list[Message] = [{"role": "system", "content": self.system}] if self.system else []
-        for asked, answered in examples:
-            turns.append({"role": "user", "content": asked})
-            turns.append({"role": "assistant", "content": answered.strip()})
-        return [*turns, {"role": "user", "content": question}]
+        text = None if chat else join_text(self.system, examples, question)
+        return join_turns(self.system, examples, question) if text is None else text
 
-    def question(self, sample: Sample) -> str:
-        """The sample in the words of the template."""
-        return fill(self.template, sample)
+    def question(self, sample: Sample) -> Content:
+        """The sample in the words of the template, with its pictures."""
+        return compose(self.template, sample)
 
     def answer(self, sample: Sample) -> str:
         """What a worked example answers."""
@@ -80,13 +89,13 @@ class Task:
         own = {
             f.name: getattr(self, f.name)
             for f in fields(self)
-            if f.name not in ("data", "metrics", "extract", "shots")
+            if f.name not in ("data", "metrics", "extract", "shots", "by")
         }
         return {
             **own,
             "kind": f"{type(self).__module__}.{type(self).__qualname__}",
             "data": data,
-            "shots": [(shot.input, shot.target) for shot in self.shots],
+            "shots": [(shot.input, shot.target, *_digests(shot)) for shot in self.shots],
             **identify_scoring(self.metrics, self.extract),
         }
 
@@ -114,52 +123,14 @@ def take_out(extract: Extractor | None, sample: Sample, response: Response) -> t
     return replace(response, text="" if found.value is None else str(found.value)), found.rule
 
 
-def fill(template: str, sample: Sample) -> str:
-    """Put a sample's fields into a template; {{ and }} stand for braces."""
-
-    literals, names = _parts(template)
-    if not names:
-        return literals[0]
-    texts = [literals[0]]
-    for name, literal in zip(names, literals[1:]):
-        found = _field(sample, name)
-        if found is None:
-            columns = ", ".join(["input", "target", "options", "id", *sample.meta])
-            hint = f"there are: {columns}; a brace that is none is written twice"
-            raise DataError(f"sample {sample.id!r} has no field {name!r} for the template", hint=hint)
-        texts += (str(found), literal)
-    return "".join(texts)
-
-
-@lru_cache(maxsize=64)
-def _parts(template: str) -> tuple[list[str], list[str]]:
-    """The texts of a template and the names of the fields between them."""
-    literals, names, end = [""], [], 0
-    for match in _FIELD.finditer(template):
-        literals[-1] += template[end : match.start()]
-        end = match.end()
-        if match.group(1) is None:
-            literals[-1] += match.group()[0]
-        else:
-            names.append(match.group(1))
-            literals.append("")
-    literals[-1] += template[end:]
-    return literals, names
-
-
 def _identity_of(part: Metric | Extractor) -> Any:
     """What makes a metric or an extractor what it is: what it says itself, else where it is written."""
     return getattr(part, "identity", None) or source_digest(part)
 
 
-def lettered(choices: Sequence[str]) -> str:
-    """Options on lines of their own, each with its letter."""
-    return "\n".join(f"{letter}. {choice}" for letter, choice in zip(LETTERS, choices))
+def _show_the_same(one: Sample, other: Sample) -> bool:
+    return _digests(one) == _digests(other)
 
 
-def _field(sample: Sample, name: str) -> Any:
-    if name in ("input", "target", "id"):
-        return getattr(sample, name)
-    if name == "options" and sample.choices is not None:
-        return lettered(sample.choices)
-    return sample.meta.get(name)
+def _digests(sample: Sample) -> list[Any]:
+    return [image.reference().get("digest", image.name) for image in images_of(sample)]

@@ -7,7 +7,7 @@ by="likelihood"         the options are not shown, the likeliest continuation co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,25 +25,30 @@ _HIDDEN = "Question: {input}\nAnswer:"
 
 @dataclass(frozen=True, kw_only=True)
 class Choice(Task):
-    """A task whose samples have choices; `by` says how one of them is picked."""
+    """A task whose samples have choices; `way` says how one of them is picked."""
 
-    by: str = "letter"
+    way: str = "letter"
 
     def request(self, sample: Sample, *, chat: bool) -> Request:
         """The question; with the continuations to be compared where it goes by likelihood."""
         options = _options(sample)
         request = super().request(sample, chat=chat)
-        if self.by == "letter":
+        if self.way == "letter":
             return request
-        texts = LETTERS[: len(options)] if self.by == "letter-likelihood" else options
+        texts = LETTERS[: len(options)] if self.way == "letter-likelihood" else options
         # A chat's answer begins at once, a text goes on after a space.
         continuations = tuple(text if chat else f" {text}" for text in texts)
         return replace(request, choices=continuations, params={})
 
+    def identity(self) -> Mapping[str, Any]:
+        """As every task's, the way under the name of the option that chooses it."""
+        own = dict(super().identity())
+        return {**own, "by": own.pop("way")}
+
     def answer(self, sample: Sample) -> str:
         """The right letter, or where the options are not shown the right option."""
         (place, *_) = target_indices(sample)
-        return f" {_options(sample)[place]}" if self.by == "likelihood" else f" {LETTERS[place]}"
+        return f" {_options(sample)[place]}" if self.way == "likelihood" else f" {LETTERS[place]}"
 
 
 def choice_task(*, data: Any, by: str = "letter", name: str = "choice", **options: Any) -> Choice:
@@ -59,7 +64,7 @@ def choice_task(*, data: Any, by: str = "letter", name: str = "choice", **option
         "extract": find_letter if by == "letter" else None,
         "params": {"max_tokens": 32, "stop": ["\n\n"]} if by == "letter" else {},
     }
-    return Choice(name=name, data=data, by=by, **{**preset, **options})
+    return Choice(name=name, data=data, way=by, **{**preset, **options})
 
 
 def _options(sample: Sample) -> list[str]:

@@ -1,0 +1,263 @@
+"""What is asked, in text and pictures: templates filled with the fields of a sample.
+
+    compose("What is the capital of {input}?", sample)      a text
+    compose("{image 2}\\nWhat does {input} show?", sample)    Parts, where the sample has pictures
+
+{images} stands for all pictures of a sample, {image 1} for its first. Where a template names none, the
+marks <image> and <image 1> in the sample's own texts stand for them, as data sets write them, if there
+are as many pictures; those that have no place come first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Union, cast
+
+from steelyard.errors import DataError
+from steelyard.media.images import Image, as_image, as_images
+from steelyard.media.shapes import looks_like_picture
+from steelyard.metrics.extraction import LETTERS
+from steelyard.types import Message, Part, Sample
+
+Content = Union[str, list[Part]]
+"""What a turn says: a text, or Parts where there are pictures."""
+
+_FIELD = re.compile(r"\{\{|\}\}|\{(\w[\w -]*)\}")
+_PICTURE = re.compile(r"image[ _]?(\d+)")
+_MARK = re.compile(r"<image(?:[ _]?(\d+))?>", re.I)
+_TEXTS = ("text", "input_text")
+_PICTURES = ("image", "image_url", "input_image")
+
+
+def fill(template: str, sample: Sample) -> str:
+    """Put a sample's fields into a template; {{ and }} stand for braces."""
+    literals, names = _parts(template)
+    if not names:
+        return literals[0]
+    texts = [literals[0]]
+    for name, literal in zip(names, literals[1:]):
+        found = _field(sample, name)
+        if found is None:
+            raise _missing(sample, name)
+        texts += (str(found), literal)
+    return "".join(texts)
+
+
+def compose(template: str, sample: Sample) -> Content:
+    """A template filled with a sample's fields and its pictures; a text where it has none."""
+    images = images_of(sample) if "images" in sample.meta else ()
+    if not images:
+        return fill(template, sample)
+    literals, names = _parts(template)
+    shown = [_shown(name, sample, images) for name in names]
+    texts = [fill(f"{{{name}}}", sample) if found is None else "" for name, found in zip(names, shown)]
+    # A template that names places for pictures has said all about them.
+    places = _Places((), []) if any(found is not None for found in shown) else _Places(images, texts)
+    pieces: list[str | Image] = [literals[0]]
+    for text, found, literal in zip(texts, shown, literals[1:]):
+        pieces += [*(places.fill(text) if found is None else found), literal]
+    return _join([*places.left(), *pieces])
+
+
+def compose_turns(turns: Sequence[Any], sample: Sample) -> Sequence[Message]:
+    """The turns of a chat with their pictures as Parts; as they are where there are none."""
+    images = images_of(sample)
+    if not images and not any(_has_parts(turn) for turn in turns):
+        return turns
+    texts = [text for turn in turns if _is_asked(turn) for text in _texts(turn["content"])]
+    places = _Places(images, texts)
+    made = [_turn(turn, places) for turn in turns]
+    if rest := places.left():
+        first = next((n for n, turn in enumerate(made) if _is_asked(turn)), None)
+        if first is None:
+            raise DataError(f"sample {sample.id!r} has pictures, but no turn of a user")
+        content = made[first]["content"]
+        after = [Part("text", content)] if isinstance(content, str) else list(content)
+        made[first] = {**made[first], "content": [*(Part("image", image) for image in rest), *after]}
+    return made
+
+
+def images_of(sample: Sample) -> Sequence[Image]:
+    """The pictures of a sample."""
+    given = sample.meta.get("images")
+    if given is None:
+        return ()
+    if isinstance(given, (list, tuple)) and all(isinstance(one, Image) for one in given):
+        return given
+    return as_images(given) if looks_like_picture(given) else ()
+
+
+def join_text(system: str, examples: Sequence[tuple[Content, str]], question: Content) -> str | None:
+    """System text, worked examples and a question as one text; None where one of them has pictures."""
+    if not isinstance(question, str):
+        return None
+    texts = [system] if system else []
+    for asked, answered in examples:
+        if not isinstance(asked, str):
+            return None
+        texts.append(asked + answered)
+    return "\n\n".join([*texts, question]) if texts else question
+
+
+def join_turns(system: str, examples: Sequence[tuple[Content, str]], question: Content) -> list[Message]:
+    """System text, worked examples and a question as the turns of a chat."""
+    turns: list[Message] = [{"role": "system", "content": system}] if system else []
+    for asked, answered in examples:
+        turns.append({"role": "user", "content": asked})
+        turns.append({"role": "assistant", "content": answered.strip()})
+    return [*turns, {"role": "user", "content": question}]
+
+
+def lettered(choices: Sequence[str]) -> str:
+    """Options on lines of their own, each with its letter."""
+    return "\n".join(f"{letter}. {choice}" for letter, choice in zip(LETTERS, choices))
+
+
+class _Places:
+    """Pictures that marks stand for, and what is left of them."""
+
+    def __init__(self, images: Sequence[Image], texts: Sequence[str]) -> None:
+        self._images = images
+        self._placed: set[int] = set()
+        self._next = 0
+        unnumbered = sum(mark[1] is None for text in texts for mark in _MARK.finditer(text))
+        self._fits = unnumbered == len(images)
+
+    def fill(self, text: str) -> Iterator[str | Image]:
+        """A text with pictures in the place of those marks that stand for one."""
+        if not self._images:
+            yield text
+            return
+        end = 0
+        for mark in _MARK.finditer(text):
+            place = int(mark[1]) - 1 if mark[1] else self._next if self._fits else -1
+            if 0 <= place < len(self._images):
+                yield text[end : mark.start()]
+                yield self._take(place)
+                self._next += mark[1] is None
+                end = mark.end()
+        yield text[end:]
+
+    def following(self) -> Image:
+        """The next picture that has no place yet."""
+        place = next((n for n in range(len(self._images)) if n not in self._placed), None)
+        if place is None:
+            raise DataError("a part of a message stands for a picture that the sample does not have")
+        return self._take(place)
+
+    def left(self) -> list[Image]:
+        """The pictures that have no place."""
+        return [image for n, image in enumerate(self._images) if n not in self._placed]
+
+    def _take(self, place: int) -> Image:
+        self._placed.add(place)
+        return self._images[place]
+
+
+@lru_cache(maxsize=64)
+def _parts(template: str) -> tuple[list[str], list[str]]:
+    """The texts of a template and the names of the fields between them."""
+    literals, names, end = [""], [], 0
+    for match in _FIELD.finditer(template):
+        literals[-1] += template[end : match.start()]
+        end = match.end()
+        if match.group(1) is None:
+            literals[-1] += match.group()[0]
+        else:
+            names.append(match.group(1))
+            literals.append("")
+    literals[-1] += template[end:]
+    return literals, names
+
+
+def _missing(sample: Sample, name: str) -> DataError:
+    columns = ", ".join(["input", "target", "options", "id", *sample.meta])
+    hint = f"there are: {columns}; a brace that is none is written twice"
+    return DataError(f"sample {sample.id!r} has no field {name!r} for the template", hint=hint)
+
+
+def _field(sample: Sample, name: str) -> Any:
+    if name in ("input", "target", "id"):
+        return getattr(sample, name)
+    if name == "options" and sample.choices is not None:
+        return lettered(sample.choices)
+    return sample.meta.get(name)
+
+
+def _shown(name: str, sample: Sample, images: Sequence[Image]) -> Sequence[Image] | None:
+    """The pictures that a field stands for; None where it is one of text."""
+    if name == "images" or (name == "image" and name not in sample.meta):
+        return images
+    found = _PICTURE.fullmatch(name)
+    if found is None or name in sample.meta:
+        return None
+    if not 1 <= int(found[1]) <= len(images):
+        raise DataError(f"sample {sample.id!r} has no {name}", hint=f"it has {len(images)}, counted from 1")
+    return [images[int(found[1]) - 1]]
+
+
+def _join(pieces: Sequence[str | Image]) -> list[Part]:
+    """Parts of texts and pictures, texts that touch put together, those without a word left out."""
+    parts: list[Part] = []
+    text = ""
+    for piece in [*pieces, None]:
+        if isinstance(piece, str):
+            text += piece
+            continue
+        if text.strip():
+            parts.append(Part("text", text))
+        text = ""
+        if piece is not None:
+            parts.append(Part("image", piece))
+    return parts
+
+
+def _turn(turn: Any, places: _Places) -> Message:
+    content = turn["content"] if isinstance(turn, Mapping) else None
+    if not isinstance(content, (str, list, tuple)):
+        return cast(Message, turn)
+    marked = _is_asked(turn)
+    if isinstance(content, str):
+        pieces = list(places.fill(content)) if marked else [content]
+        made: Any = content if len(pieces) == 1 else _join(pieces)
+    else:
+        made = [part for given in content for part in _part(given, places, marked=marked)]
+    return cast(Message, {**turn, "content": made})
+
+
+def _part(given: Any, places: _Places, *, marked: bool) -> list[Any]:
+    """What a part of a message is; one of a kind that is not known here stays as it is."""
+    kind = _get(given, "kind") or _get(given, "type")
+    if isinstance(given, str) or kind in _TEXTS:
+        text = given if isinstance(given, str) else str(_get(given, "data") or _get(given, "text") or "")
+        return _join(list(places.fill(text))) if marked else [Part("text", text)]
+    if kind not in _PICTURES:
+        return [given]
+    if isinstance(given, Mapping) and not any(value for name, value in given.items() if name != "type"):
+        return [Part("image", places.following())]
+    return [Part("image", as_image(given))]
+
+
+def _get(part: Any, name: str) -> Any:
+    return part.get(name) if isinstance(part, Mapping) else getattr(part, name, None)
+
+
+def _has_parts(turn: Any) -> bool:
+    return isinstance(turn, Mapping) and isinstance(turn.get("content"), (list, tuple))
+
+
+def _is_asked(turn: Any) -> bool:
+    """Whether a turn is one of the user, in which pictures may be asked about."""
+    return isinstance(turn, Mapping) and turn.get("role") == "user" and turn.get("content") is not None
+
+
+def _texts(content: Any) -> list[str]:
+    if isinstance(content, str):
+        return [content]
+    return [str(_get(part, "data") or _get(part, "text") or "") for part in content if _is_text(part)]
+
+
+def _is_text(part: Any) -> bool:
+    return (_get(part, "kind") or _get(part, "type")) in _TEXTS
