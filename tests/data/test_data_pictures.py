@@ -18,6 +18,7 @@ from PIL import Image as PILImage
 from steelyard import Data, Image, Record, Request, Response, Run, Sample
 from steelyard.data import tables
 from steelyard.errors import DataError, MissingExtra, UsageError
+from steelyard.media.images import as_image
 from steelyard.store import Answered, digest
 from steelyard.types import Part
 
@@ -224,12 +225,14 @@ def test_addresses_are_taken_only_where_they_are_allowed() -> None:
 
 def test_turns_of_a_chat_hold_pictures(folder: Path) -> None:
     text, place = {"type": "text", "text": "Which?"}, {"type": "image"}
-    parts = [{"type": "image_url", "image_url": {"url": "scans/red.png"}}, text, place]
+    url = {"url": "scans/red.png", "detail": "low"}
+    parts = [{"type": "image", "path": "scans/red.png"}, {"type": "image_url", "image_url": url}, text, place]
     turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": parts}]
     path = write(folder / "data.jsonl", [{"messages": turns}])
     (sample,) = Data(path)
-    first, *rest = sample.input[1]["content"]
-    assert first["image"].size() == (8, 6)
+    first, second, *rest = sample.input[1]["content"]
+    assert as_image(first).size() == as_image(second).size() == (8, 6)
+    assert second["image_url"]["detail"] == "low"
     assert rest == [text, place]
     assert sample.input[0] == turns[0]
     with pytest.raises(DataError, match="a picture in 'content'"):

@@ -114,8 +114,11 @@ class Pictures:
         # Without anything it stands for the next picture of the row.
         if not any(value is not None for name, value in part.items() if name not in ("type", "text")):
             return part
-        images = self._images(dict(part), "content", home)
-        return {"type": "image", "image": images[0]}
+        image = self._images(dict(part), "content", home)[0]
+        if isinstance(part.get("image_url"), Mapping):
+            # Beside the address stands how closely a service is to look.
+            return {**part, "image_url": {**part["image_url"], "url": image}}
+        return {"type": "image", "image": image}
 
     def _look(self, row: Mapping[str, Any]) -> None:
         """Decide about columns of usual names by the first values in them."""
