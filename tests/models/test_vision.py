@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,57 +12,11 @@ from vision_checkpoints import FAMILIES
 torch = pytest.importorskip("torch")
 pytest.importorskip("PIL")
 
-from PIL import Image as Pillow  # noqa: E402
-from PIL import ImageDraw  # noqa: E402
+from vision_questions import ANSWERS, PICTURES, QUESTIONS, ask, load, say  # noqa: E402
 
-from steelyard.errors import ModelError, UsageError  # noqa: E402
 from steelyard.models.checkpoints import find_source, read_config  # noqa: E402
-from steelyard.models.huggingface import load_huggingface  # noqa: E402
 from steelyard.models.processors import read_processor  # noqa: E402
 from steelyard.models.vision import VisionModel  # noqa: E402
-from steelyard.types import Message, Part, Request, Response  # noqa: E402
-
-ANSWERS = 8
-
-
-def draw(width: int, height: int, *, seed: int) -> Pillow.Image:
-    """A picture with a few large shapes."""
-    picture = Pillow.new("RGB", (width, height), (seed * 67 % 256, seed * 29 % 256, 200))
-    pen = ImageDraw.Draw(picture)
-    for step in range(3):
-        x, y = (seed * 31 + step * 53) % width, (seed * 17 + step * 71) % height
-        pen.rectangle(
-            (x // 2, y // 2, x, y), fill=((step * 90 + seed * 40) % 256, 255 - step * 80, seed * 50 % 256)
-        )
-    return picture
-
-
-PICTURES = [draw(120, 80, seed=1), draw(300, 100, seed=2), draw(64, 200, seed=3), draw(97, 61, seed=4)]
-QUESTIONS: list[tuple[list[int], str]] = [
-    ([0], "What?"),
-    ([1], "What is the colour of the square in the picture?"),
-    ([2, 0], "Compare."),
-    ([], "Which total does the document show?"),
-    ([3, 1, 2], "Which page comes first, and which colour has it?"),
-]
-
-
-def turns(pictures: Sequence[Any], text: str, *, system: str = "Be brief.") -> list[Message]:
-    content = [*(Part("image", picture) for picture in pictures), Part("text", text)]
-    user: Message = {"role": "user", "content": content}
-    return [{"role": "system", "content": system}, user] if system else [user]
-
-
-def ask(questions: Sequence[tuple[list[int], str]] = QUESTIONS, **fields: Any) -> list[Request]:
-    return [
-        Request(str(place), turns([PICTURES[one] for one in shown], text), **fields)
-        for place, (shown, text) in enumerate(questions)
-    ]
-
-
-def say(responses: Sequence[Response]) -> list[str]:
-    assert [response.error for response in responses] == [None] * len(responses)
-    return [response.text for response in responses]
 
 
 class Plain:
@@ -135,19 +87,6 @@ def family(
 ) -> tuple[VisionModel, Plain]:
     folder = vision_folder_of(request.param)
     return load(folder), Plain(folder)
-
-
-def load(folder: Path, **options: Any) -> VisionModel:
-    model = load_huggingface(folder, **{"device": "cpu", "max_tokens": ANSWERS, **options})
-    assert isinstance(model, VisionModel)
-    return model
-
-
-@pytest.fixture(scope="module")
-def model(vision_folder_of: Callable[[str], Path]) -> Iterator[VisionModel]:
-    opened = load(vision_folder_of("qwen2_vl"))
-    yield opened
-    opened.close()
 
 
 def test_a_batch_says_what_each_question_alone_gets(family: tuple[VisionModel, Plain]) -> None:

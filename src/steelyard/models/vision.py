@@ -83,7 +83,8 @@ class VisionModel(Pretrained, EncodingModel[Shown]):
         text, special, images = self._render(request.prompt)
         if self.max_images is not None and len(images) > self.max_images:
             raise UsageError(f"there are {len(images)} images, {self.name} takes at most {self.max_images}")
-        size = len(self.tokens(text, special=special)) + sum(map(self._count, images))
+        # The mark of a picture is one of those that it becomes.
+        size = len(self.tokens(text, special=special)) + sum(self._count(image) - 1 for image in images)
         if not size:
             raise UsageError("the prompt is empty")
         if request.choices is None:
