@@ -17,15 +17,15 @@ from steelyard.metrics.extraction.objects import find_object, read_object
     [
         ('{"a": 1}', {"a": 1}, "object alone"),
         ("{}", {}, "object alone"),
-        ('Here you are: {"a": {"b": "}"}} – anything else?', {"a": {"b": "}"}}, "last object"),
+        ('Here you are: {"a": {"b": "}"}} – anything else?', {"a": {"b": "}"}}, "among words"),
         ('Sure:\n```json\n{"a": [1,\n 2]}\n```\nbye', {"a": [1, 2]}, "fenced"),
         ('```\n{"a": 1}', {"a": 1}, "fenced"),
         ('```json\n{"a": 1}\n```\nor rather\n```json\n{"a": 2}\n```', {"a": 2}, "fenced"),
-        ('```\nno object\n```\n{"a": 1}', {"a": 1}, "last object"),
+        ('```\nno object\n```\n{"a": 1}', {"a": 1}, "among words"),
         ('<think>{"a": 2}</think>{"a": 3}', {"a": 3}, "object alone"),
         ('{"a": 1}\n\nSo finally:\n{"a": 2}', {"a": 2}, "last object"),
-        ('$\\frac{1}{2}$ {x} {"a": 1}', {"a": 1}, "last object"),
-        ('[{"a": 1}]', {"a": 1}, "last object"),
+        ('$\\frac{1}{2}$ {x} {"a": 1}', {"a": 1}, "among words"),
+        ('[{"a": 1}]', {"a": 1}, "among words"),
         ('{"a": "x\ny"}', {"a": "x\ny"}, "object alone"),
         ('{"a": NaN}', {"a": None}, "object alone"),
         ('{"a": [1, 2,], "b": 3,}', {"a": [1, 2], "b": 3}, "mended"),
@@ -33,7 +33,7 @@ from steelyard.metrics.extraction.objects import find_object, read_object
         ("""{'a': 'say "x" it\\'s'}""", {"a": 'say "x" it\'s'}, "mended"),
         ("{“a”: “b, c”}", {"a": "b, c"}, "mended"),
         ('{"a": ",}"}', {"a": ",}"}, "object alone"),
-        ('{"a": {1}} {"b": 2}', {"b": 2}, "last object"),
+        ('{"a": {1}} {"b": 2}', {"b": 2}, "among words"),
     ],
 )
 def test_objects_are_found(text: str, value: Any, rule: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -139,3 +140,21 @@ def test_all_of_it_can_be_overridden() -> None:
     assert asked(task, pictured(asked_="What"))[1] == "What!"
     assert scored(task, pictured("7"), "it is 7")["exact"] is True
     assert task.params == {"max_tokens": 3}
+
+
+def test_a_task_file_names_pictures_from_where_it_is(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    rows = "[{question: 'Which?', image: a.png}, {question: 'And?'}]"
+    (tmp_path / "inner" / "look.yaml").write_text(
+        f"task_id: look\ninputs: {rows}\nexpected_outputs: ['a', 'b']\nmetrics: [exact]\n"
+    )
+    (tmp_path / "inner" / "rows.jsonl").write_text('{"question": "Q", "image": "a.png", "answer": "a"}\n')
+    (tmp_path / "inner" / "file.yaml").write_text("dataset: rows.jsonl\nmetrics: [exact]\n")
+    task = open_task(tmp_path / "inner" / "look.yaml")
+    first, second = task.data
+    (image, words) = asked(task, first)
+    assert (image.path, words) == (tmp_path / "inner" / "a.png", "Which?")
+    assert task.prompt(second, chat=False) == "And?"
+    assert task.identity() == open_task(tmp_path / "inner" / "look.yaml").identity()
+    (sample,) = open_task(tmp_path / "inner" / "file.yaml").data
+    assert [part.path.name for part in sample.input["images"]] == ["a.png"]

@@ -12,7 +12,7 @@
     template: "{question}"       # optional, as are system, extract and params
 
 A row of `dataset` has `input` and `expected_output`, or is flat: what it has of answer, label, …
-is the expected output, the rest the input.
+is the expected output, the rest the input. Pictures among the inputs are named from where the file is.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from steelyard.data.pictures import Pictures
+from steelyard.data.rows import BadRow
 from steelyard.data.source import Data
 from steelyard.errors import DataError, UnknownName
 from steelyard.metrics.base import Metric, name_of
@@ -123,10 +125,16 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _samples(told: Mapping[str, Any], path: Path) -> Iterator[Sample]:
+    pictures = Pictures((), folder_of=lambda where: path.parent, remote=False)
     for place, (given, expected, rest) in enumerate(_rows(told, path)):
         if not isinstance(given, (str, Mapping)) or not given:
             raise DataError(f"input {place + 1} of {path} is neither a text nor a mapping")
         item = {"text": given} if isinstance(given, str) else dict(given)
+        try:
+            if pictures.settle(item, TEXTS):
+                pictures.take(item, "")
+        except BadRow as bad:
+            raise bad.at(f"input {place + 1} of {path}") from bad
         target = _target(expected, place, path)
         yield Sample(id=str(rest.pop("id", place)), input=item, target=target, meta=rest)
 

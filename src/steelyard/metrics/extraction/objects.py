@@ -44,8 +44,9 @@ def find_object(text: str, sample: Sample | None = None) -> Extraction:
     found = list(_objects(seen, plain, 0, len(seen)))
     if not found:
         return NOTHING
-    alone = len(found) == 1 and not (seen[: found[0].start] + seen[found[0].end :]).strip()
-    return _last(seen, found, "object alone" if alone else "last object")
+    around = (seen[: found[0].start] + seen[found[-1].end :]).strip()
+    rule = "last object" if len(found) > 1 else "among words" if around else "object alone"
+    return _last(seen, found, rule)
 
 
 def read_object(text: str) -> dict[str, Any] | None:
