@@ -252,7 +252,7 @@ def _begin_scores(
 
 def _describe(model: Model, task: Task) -> dict[str, Any]:
     """What a run says of itself beside its identity."""
-    load = getattr(model, "load_cost", None)
+    load = model.load_cost
     return {
         "kind": "evaluation",
         "model": model.name,
@@ -260,7 +260,7 @@ def _describe(model: Model, task: Task) -> dict[str, Any]:
         "data": getattr(task.data, "name", None),
         "metrics": [reference(metric) for metric in task.metrics],
         "extract": reference(task.extract),
-        "by": list(getattr(task, "by", ())),
+        "by": list(task.by),
         "load": None if load is None else asdict(load),
         "environment": describe_environment(),
     }

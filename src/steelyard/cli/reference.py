@@ -18,7 +18,10 @@ request was answered and every metric worked, 2 for a command that cannot be, 13
 `false`, `null`, JSON, or else text. A key that is secret is best given as `api_key=env:NAME`; where it
 is given itself, it is neither stored nor shown.
 
-With several `--model` or several `--task`, every model is asked every task, and there is one table.
+With several `--model`, `--task`, `--data` or `--prompt`, every model is asked every task, data set and
+prompt, and there is one table of scores and one of costs. Each model is opened once; each combination is
+a run in a folder of its own. A prompt `@FILE` is read from the file and called by its name, others are
+called by their number; one that begins with an `@` is written with two.
 """
 
 

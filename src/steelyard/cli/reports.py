@@ -57,8 +57,9 @@ def describe_run(contents: Contents, *, markdown: bool = False) -> str:
     parts += [_draw(table, markdown=markdown) for _, table in labels_of(contents.results)]
     parts += [_draw(tabulate_by(field, values), markdown=markdown) for field, values in contents.by.items()]
     spent = [*tell_times(contents), *tell_cost(contents)]
-    widest = 0 if markdown else max((len(name) for name, _ in spent), default=0)
-    parts += ["\n".join(f"{item}{name:<{widest}}  {value}" for name, value in spent)] if spent else []
+    widest = max((len(name) for name, _ in spent), default=0)
+    lines = [f"- {name}: {value}" if markdown else f"{name:<{widest}}  {value}" for name, value in spent]
+    parts += ["\n".join(lines)] if lines else []
     return "\n\n".join(parts)
 
 

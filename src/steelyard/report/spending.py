@@ -10,7 +10,8 @@ from steelyard.metrics.estimates import quantile
 from steelyard.report.contents import Contents
 from steelyard.report.tables import Cell, Figure, Table
 
-POINTS = {"median": 0.5, "90 %": 0.9, "99 %": 0.99, "longest": 1.0}
+_POINTS = {"median": 0.5, "p90": 0.9, "p99": 0.99, "most": 1.0}
+_LABELS = {"median": "median", "p90": "90 %", "p99": "99 %", "most": "longest"}
 
 COLUMNS = ("load s", "idle MiB", "peak MiB", "GPU MiB", "J", "wall s", "CPU s", "CPU ms each",
            "latency ms", "first piece ms", "tokens/s each", "answers/s", "tokens/s")  # fmt: skip
@@ -20,8 +21,9 @@ COLUMNS = ("load s", "idle MiB", "peak MiB", "GPU MiB", "J", "wall s", "CPU s", 
 class Spending:
     """The figures of one run; None is what nobody measured.
 
-    `load` and `cost` are those of loading the model and of all sittings of the run; the figures of
-    single answers are medians, and `cpu_each` is a mean.
+    `load` and `cost` are those of loading the model and of all sittings of the run. Of single answers
+    `latency`, `ttft` and `pace` (tokens a second) are told by their median, percentiles and most;
+    `cpu_each` and `joules_each` are means.
     """
 
     load: Mapping[str, Any] | None
@@ -58,7 +60,7 @@ def tell_times(contents: Contents) -> Iterator[tuple[str, str]]:
     spent = spending_of(contents)
     for name, spread in (("latency", spent.latency), ("first piece", spent.ttft)):
         if spread:
-            yield name, " · ".join(f"{label} {seconds(value)}" for label, value in spread.items())
+            yield name, " · ".join(f"{_LABELS[point]} {seconds(value)}" for point, value in spread.items())
     if spent.pace:
         yield "writing", f"median {rate(spent.pace['median'])} tokens a second in an answer"
     answers = max(contents.answers, 1)
@@ -158,7 +160,7 @@ def _figure(value: float | None, decimals: int, factor: float = 1.0) -> Cell:
 
 def _spread(column: Sequence[float]) -> dict[str, float] | None:
     ordered = sorted(column)
-    return {name: quantile(ordered, share) for name, share in POINTS.items()} if ordered else None
+    return {name: quantile(ordered, share) for name, share in _POINTS.items()} if ordered else None
 
 
 def _total(costs: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
