@@ -48,6 +48,10 @@ def encoded(picture: Picture, kind: str, **options: object) -> bytes:
     return file.getvalue()
 
 
+def noise() -> Picture:
+    return PILImage.fromarray(np.random.default_rng(1).integers(0, 255, (64, 64, 3)).astype("uint8"))
+
+
 def savable() -> Iterator[tuple[str, str]]:
     for kind in FORMATS:
         for mode in MODES:
@@ -216,8 +220,7 @@ def test_what_is_no_picture_is_named(data: bytes, seen: str | None) -> None:
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_picture_that_is_cut_off_is_told(kind: str) -> None:
-    noise = np.random.default_rng(1).integers(0, 255, (64, 64, 3)).astype("uint8")
-    data = encoded(PILImage.fromarray(noise), kind)
+    data = encoded(noise(), kind)
     for rest in (len(data) // 2, len(data) // 4, len(data) - 100):
         with pytest.raises(DataError, match="cut off" if kind not in ("JPEG2000", "AVIF") else "off|damaged"):
             as_image(data[:rest]).open()
@@ -248,6 +251,27 @@ def test_a_bomb_is_refused_by_its_header(data: bytes) -> None:
         with pytest.raises(DataError, match="too many"):
             look()
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
+
+
+@pytest.mark.parametrize("size", [(0, 0), (0, 5), (5, 0)])
+def test_what_has_no_pixel_is_told(size: tuple[int, int]) -> None:
+    header = struct.pack(">IIBBBBB", *size, 8, 2, 0, 0, 0)
+    pixels = chunk(b"IDAT", zlib.compress(bytes(9)))
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + pixels + chunk(b"IEND", b"")
+    for value in (data, PILImage.new("RGB", size), np.zeros((*size, 3), "uint8")):
+        with pytest.raises(DataError, match="has no pixel"):
+            as_image(value).open()
+
+
+def test_a_given_picture_that_cannot_be_decoded_is_told() -> None:
+    data = encoded(noise(), "JPEG")
+    cut, closed = PILImage.open(io.BytesIO(data[:2000])), PILImage.open(io.BytesIO(data))
+    closed.close()
+    for given_one in (cut, closed):
+        with pytest.raises(DataError, match="cannot be decoded"):
+            as_image(given_one).open()
+    with pytest.raises(DataError, match="cannot be shown"):
+        as_image(PILImage.new("LAB", (4, 4))).open()
 
 
 def test_the_limit_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:

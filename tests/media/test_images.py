@@ -129,11 +129,11 @@ def test_tensors_of_any_kind() -> None:
     ("array", "said"),
     [
         (np.zeros((3, 9, 3)), "may be the first or the last"),
-        (np.zeros(9), r"\(9,\) is no shape"),
+        (np.zeros(9), "type ndarray is no picture"),
         (np.zeros((5, 6, 7)), "is no shape"),
         (np.zeros((9, 9, 2)), "is no shape"),
         (np.zeros((2, 9, 9, 3)), "is no shape"),
-        (np.float64(3), "is no shape"),
+        (np.float64(3), "type float64 is no picture"),
         (np.full((9, 9), np.nan), "no numbers"),
         (np.full((9, 9), np.inf), "no numbers"),
         (np.full((9, 9), -0.5), "go from -0.5 to -0.5"),
@@ -151,6 +151,14 @@ def test_arrays_that_are_no_picture_are_refused(array: Any, said: str) -> None:
 
 def test_a_stack_of_arrays_is_several_pictures() -> None:
     assert [image.size() for image in as_images(np.zeros((3, 10, 12, 3)))] == [(12, 10)] * 3
+
+
+def test_an_array_of_objects_is_a_list_of_pictures() -> None:
+    cells = np.array([{"bytes": DATA}, None, "x.png"], dtype=object)
+    assert [image.name for image in as_images(cells)] == [f"image of {len(DATA):,} bytes", "x.png"]
+    assert looks_like_picture(cells)
+    assert not looks_like_picture(np.array(["a cat", None], dtype=object))
+    assert not looks_like_picture(np.int64(3))
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image as PILImage
 
 from steelyard.errors import DataError, MissingExtra
@@ -42,8 +44,8 @@ def middle(image: Image) -> tuple[int, ...]:
 
 
 def test_a_document_is_its_pages(letter: Path) -> None:
-    for given in (letter, str(letter), letter.read_bytes(), {"bytes": letter.read_bytes(), "path": None}):
-        images = as_images(given)
+    for source in (letter, str(letter), letter.read_bytes(), {"bytes": letter.read_bytes(), "path": None}):
+        images = as_images(source)
         assert [image.page for image in images] == [1, 2, 3]
         assert [image.size() for image in images] == [(200, 100), (220, 100), (240, 100)]
         colours = [middle(image) for image in images]
@@ -90,6 +92,24 @@ def test_what_is_wrong_with_a_document_is_told_when_it_is_looked_at(tmp_path: Pa
                 look()
     with pytest.raises(DataError, match="has no pages"):
         Image(_png(), page=1).open()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    length=st.floats(0.01, 1),
+    changes=st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), max_size=9),
+)
+def test_damage_of_any_kind_gives_pages_or_a_clear_error(
+    length: float, changes: list[tuple[float, int]]
+) -> None:
+    data = bytearray(document("red", "lime"))
+    for place, value in changes:
+        data[int(place * len(data))] = value
+    for image in as_images(b"%PDF-" + data[5 : int(length * len(data))]):
+        try:
+            image.open()
+        except DataError as error:
+            assert image.name in str(error)
 
 
 def test_an_encrypted_document_is_told() -> None:

@@ -13,7 +13,7 @@ from steelyard.data.features import undecoded
 from steelyard.data.rows import Origin, Row
 from steelyard.errors import DataError, SteelyardError, describe, locate
 from steelyard.media.images import Image, as_image
-from steelyard.media.pixels import is_picture
+from steelyard.media.pixels import hash_array, is_picture, is_pixels
 from steelyard.plugins import source_digest
 
 
@@ -132,6 +132,8 @@ def _stand_in(value: Any) -> Any:
     if isinstance(value, Image) or is_picture(value):
         # Not what is in it: each sample's record says so, and all of them would be read here.
         return as_image(value).name
+    if is_pixels(value):
+        return hash_array(value)
     for name in ("tolist", "isoformat", "tobytes"):
         if hasattr(value, name):
             return getattr(value, name)()

@@ -35,7 +35,19 @@ _SHORT = re.compile(r"truncat|not enough|premature|end of file|EOF|buffer of|onl
 def decode(file: IO[bytes], name: str) -> Picture:
     """The picture in a file: upright, RGB, the first frame."""
     with opened(file, name) as picture:
-        return straighten(picture, name)
+        return _straighten(picture, name)
+
+
+def convert(picture: Picture, name: str) -> Picture:
+    """A PIL picture that a program holds, as `decode` gives one."""
+    if not all(picture.size):
+        raise _no_pixel(picture.size, name)
+    try:
+        return _straighten(picture, name)
+    except SteelyardError:
+        raise
+    except Exception as error:
+        raise DataError(f"{name} cannot be shown: {describe(error)}") from error
 
 
 def measure(file: IO[bytes], name: str) -> tuple[int, int]:
@@ -87,7 +99,7 @@ def check_size(size: tuple[int, int], name: str) -> None:
     """Raise a DataError for a picture that has no pixel or too many."""
     width, height = size
     if width < 1 or height < 1:
-        raise DataError(f"{name} has no pixel: it is {width}x{height}")
+        raise _no_pixel(size, name)
     if width * height > MOST_PIXELS:
         hint = f"at most {MOST_PIXELS:,}: steelyard.media.decoding.MOST_PIXELS"
         raise DataError(f"{name} has {width:,}x{height:,} pixels, too many", hint=hint)
@@ -115,7 +127,7 @@ def upright_size(picture: Picture) -> tuple[int, int]:
     return (height, width) if orientation(picture) >= 5 else (width, height)
 
 
-def straighten(picture: Picture, name: str) -> Picture:
+def _straighten(picture: Picture, name: str) -> Picture:
     """A picture turned as its EXIF says, in RGB, what is transparent in white."""
     turn = orientation(picture)
     picture.load()
@@ -202,6 +214,10 @@ def _identify(file: IO[bytes], head: bytes) -> Any:
     return None
 
 
+def _no_pixel(size: tuple[int, int], name: str) -> DataError:
+    return DataError(f"{name} has no pixel: it is {size[0]}x{size[1]}")
+
+
 def _stranger(head: bytes, name: str) -> DataError:
     """The error that nothing decodes what begins so."""
     if is_picture_bytes(head) and len(head) < _HEAD:
@@ -225,6 +241,9 @@ def _damage(error: Exception, file: IO[bytes], head: bytes, name: str) -> DataEr
         return DataError(f"{name} has too many pixels: {text}")
     if isinstance(error, EOFError) or _SHORT.search(text) or _lacks_end(file, head):
         return _cut_off(name, text)
+    if "not identified by this driver" in text:
+        # What PIL says of a width or height of 0.
+        return DataError(f"{name} has no pixel, or a header that cannot be read")
     return DataError(f"{name} is damaged: {text}")
 
 

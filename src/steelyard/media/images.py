@@ -83,8 +83,8 @@ class Image:
         if kind == "data":
             self._source = decode_data_url(text)
         elif kind == "file":
-            self._source = path_of_url(text)
-            self._given = str(self._source)
+            path = path_of_url(text)
+            self._given, self._source = str(path), home / path
         elif kind in ("http", "https"):
             self._given = mask_url(text)
             if not remote:
@@ -129,7 +129,7 @@ class Image:
     def open(self) -> Picture:
         """The picture, upright, RGB, the first frame; raises a DataError that names it."""
         if pixels.is_pixels(self._source):
-            return decoding.straighten(pixels.to_picture(self._source, self.name), self.name)
+            return decoding.convert(pixels.to_picture(self._source, self.name), self.name)
         with self._file() as (file, document):
             if document:
                 return pages.render(file, self.page, self.name)
@@ -234,6 +234,8 @@ def as_images(value: Any, *, home: Path | None = None, remote: bool = False) -> 
     """The Images of one picture or several: a list of any of them, a document by its pages."""
     if value is None:
         return []
+    if getattr(getattr(value, "dtype", None), "kind", "") == "O":
+        value = value.tolist()
     if isinstance(value, (list, tuple)):
         return [image for item in value for image in as_images(item, home=home, remote=remote)]
     if getattr(value, "ndim", 0) == 4 and pixels.is_pixels(value):

@@ -7,7 +7,7 @@ import threading
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from steelyard.errors import DataError, need
+from steelyard.errors import DataError, describe, need
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -26,7 +26,9 @@ def is_pixels(value: Any) -> bool:
     """Whether this is a picture of PIL, or an array or tensor of any library."""
     if is_picture(value):
         return True
-    return hasattr(value, "shape") and hasattr(value, "dtype") and hasattr(value, "__array__")
+    if not (hasattr(value, "shape") and hasattr(value, "dtype") and hasattr(value, "__array__")):
+        return False
+    return isinstance(value.shape, tuple) and len(value.shape) >= 2
 
 
 def to_picture(value: Any, name: str) -> Picture:
@@ -34,8 +36,11 @@ def to_picture(value: Any, name: str) -> Picture:
     if not is_picture(value):
         return _picture(_array(value), name)
     # PIL decodes a file when it is first looked at, and not for two threads at once.
-    with _loading:
-        value.load()
+    try:
+        with _loading:
+            value.load()
+    except Exception as error:
+        raise DataError(f"{name} cannot be decoded: {describe(error)}") from error
     return value  # type: ignore[no-any-return]
 
 
@@ -51,6 +56,14 @@ def hash_picture(picture: Picture) -> blake2b:
         digest.update(picture.palette.tobytes())
     digest.update(picture.tobytes())
     return digest
+
+
+def hash_array(value: Any) -> str:
+    """A digest of the shape and the values of an array or tensor."""
+    array = _array(value)
+    digest = blake2b(f"{array.dtype} {array.shape}".encode(), digest_size=16)
+    digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 def _array(value: Any) -> Any:

@@ -21,6 +21,8 @@ _BYTES = (bytes, bytearray, memoryview)
 
 def looks_like_picture(value: Any, *, remote: bool = False) -> bool:
     """Whether this looks like a picture or a list of them; addresses count only where they may be read."""
+    if getattr(getattr(value, "dtype", None), "kind", "") == "O":
+        value = value.tolist()
     if isinstance(value, (list, tuple)):
         given = [item for item in value if item is not None]
         return bool(given) and looks_like_picture(given[0], remote=remote)
