@@ -18,8 +18,9 @@ _loading = threading.Lock()
 
 def is_picture(value: Any) -> bool:
     """Whether this is a picture of PIL."""
-    library = sys.modules.get("PIL.Image")
-    return library is not None and isinstance(value, library.Image)
+    # While another thread imports it, the library has no class yet.
+    kind = getattr(sys.modules.get("PIL.Image"), "Image", None)
+    return kind is not None and isinstance(value, kind)
 
 
 def is_pixels(value: Any) -> bool:
