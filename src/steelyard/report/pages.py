@@ -14,7 +14,6 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from steelyard import __version__
-from steelyard.albums import pictures_of
 from steelyard.metrics.extraction import Extractor
 from steelyard.metrics.summary import Result
 from steelyard.report.comparison import Measured, Pairing
@@ -126,6 +125,7 @@ def _view(contents: Contents, thumbnails: Thumbnails) -> dict[str, Any]:
     extract = known_extractor(contents.run)
     numbers = numbers_of(contents.results)
     first = next((result.metric for result in numbers), None)
+    thumbnails.add(gallery, contents.kept)
     samples = [_sample(record, extract, first, gallery, thumbnails) for record in contents.kept]
     states = {state for sample in samples for state in sample["states"].split()}
     verdict = "complete" if contents.complete else "not complete"
@@ -231,7 +231,6 @@ def _sample(
     scores = [(name, score_text(score)) for name, score in record.scores.items()]
     states, verdict, tone = _states(record, first)
     turns = [(turn.role, _cut(turn.text)) for turn in turns_of(record.request.prompt, gallery)]
-    drawn = [thumbnails.draw(gallery.find(one), one) for one in pictures_of(record.request.prompt)]
     answer = "" if response.error is not None else response.text
     return {
         "id": record.request.id,
@@ -240,7 +239,7 @@ def _sample(
         "tone": tone,
         "asked": _excerpt(asked_of(record)),
         "answered": _excerpt(response.error or _told(answer, found) or value_text(response.scores or "")),
-        "pictures": [thumbnail for thumbnail in drawn if thumbnail is not None],
+        "pictures": thumbnails.of(gallery, record),
         "turns": [{"role": role, "text": text} for role, text in turns],
         "target": None if target is None else _cut(value_text(target)),
         "error": response.error,

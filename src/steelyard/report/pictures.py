@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import islice, repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from steelyard.albums import FOLDER, split_page, stem_of
+from steelyard.albums import FOLDER, pictures_of, split_page, stem_of
 from steelyard.errors import MissingExtra, SteelyardError
 from steelyard.media.images import Image
 from steelyard.store import Run
+from steelyard.types import Record
 
 _SIDE = 256
 _LONGEST_NAME = 200
 _MOST_BYTES = 6_000_000
 _LARGEST_FILE = 256 * 2**20
+# Decoding lets other threads run; each may hold a large picture.
+_THREADS = min(4, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)
@@ -102,42 +108,71 @@ class Thumbnails:
         self._can = find_spec("PIL") is not None
         self.left_out = 0
 
-    def draw(self, picture: Picture, stored: Any) -> Thumbnail | None:
-        """A picture drawn small; None where it cannot be, or the page would grow too large."""
-        if picture.image is None or not self._can:
-            return None
-        key = key_of(stored)
-        if key not in self._numbers:
-            self._numbers[key] = self._add(picture.image)
-        number = self._numbers[key]
-        return None if number is None else Thumbnail(number, str(picture))
+    def add(self, gallery: Gallery, records: Iterable[Record]) -> None:
+        """Draw the pictures of some records, several at a time; those that came before stay in the page."""
+        if not self._can:
+            return
+        waiting: dict[tuple[str, ...], Image] = {}
+        for record in records:
+            for stored in pictures_of(record.request.prompt):
+                image = gallery.find(stored).image
+                if image is not None and key_of(stored) not in self._numbers:
+                    waiting[key_of(stored)] = image
+        keys = iter(waiting)
+        with ThreadPoolExecutor(_THREADS) as pool:
+            # Piece by piece: once the page is full the rest need not be drawn.
+            while some := list(islice(keys, 4 * _THREADS)):
+                drawn = pool.map(_draw, (waiting[key] for key in some)) if self._left > 0 else repeat(None)
+                for key, small in zip(some, drawn):
+                    self._numbers[key] = self._number(small)
+
+    def of(self, gallery: Gallery, record: Record) -> list[Thumbnail]:
+        """The pictures of a record as far as they are in the page."""
+        found = []
+        for stored in pictures_of(record.request.prompt):
+            picture = gallery.find(stored)
+            number = None if picture.image is None else self._numbers.get(key_of(stored))
+            if number is not None:
+                found.append(Thumbnail(number, str(picture)))
+        return found
 
     def style(self) -> str:
         """The rules that hold the pictures: digits and base64, nothing from outside."""
         return "\n".join(self._styles)
 
-    def _add(self, image: Image) -> int | None:
+    def _number(self, small: _Small | None) -> int | None:
+        """The number of a small picture, as it comes into the page; None for one that does not."""
+        if small is not None and len(small.encoded) > self._left:
+            self._left = 0
         if self._left <= 0:
             self.left_out += 1
             return None
-        try:
-            small = image.open()
-        except SteelyardError:
+        if small is None:
             return None
-        small.thumbnail((_SIDE, _SIDE))
-        buffer = io.BytesIO()
-        # Drawn anew, so that nothing of the file itself comes into the page.
-        small.save(buffer, "JPEG", quality=75)
-        encoded = base64.b64encode(buffer.getvalue()).decode()
-        if len(encoded) > self._left:
-            self._left = 0
-            self.left_out += 1
-            return None
-        self._left -= len(encoded)
-        number, (width, height) = len(self._styles), small.size
-        rule = f"--w:{width}px;--h:{height}px;background-image:url(data:image/jpeg;base64,{encoded})"
-        self._styles.append(f".p{number}{{{rule}}}")
+        self._left -= len(small.encoded)
+        background = f"url(data:image/jpeg;base64,{small.encoded})"
+        number = len(self._styles)
+        size = f"--w:{small.width}px;--h:{small.height}px"
+        self._styles.append(f".p{number}{{{size};background-image:{background}}}")
         return number
+
+
+class _Small(NamedTuple):
+    width: int
+    height: int
+    encoded: str
+
+
+def _draw(image: Image) -> _Small | None:
+    """A picture drawn anew, so that nothing of its file comes into the page."""
+    try:
+        small = image.open()
+    except SteelyardError:
+        return None
+    small.thumbnail((_SIDE, _SIDE))
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=75)
+    return _Small(*small.size, base64.b64encode(buffer.getvalue()).decode())
 
 
 def key_of(stored: Mapping[str, Any]) -> tuple[str, ...]:
