@@ -130,7 +130,7 @@ def chart(chance: random.Random) -> Document:
         ("Which city has the highest bar?", [most], "text"),
         ("What do all bars add up to?", [str(sum(height for _, height in bars))], "sum"),
     ]
-    truth = {"title": title, **dict(bars)}
+    truth = {"title": title, "bars": [{"city": name, "value": value} for name, value in bars]}
     return Document("chart", [[Line(title, 22)]], truth, questions, bars)
 
 

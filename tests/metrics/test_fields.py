@@ -99,6 +99,13 @@ def test_the_names_that_are_asked_for() -> None:
     ]  # fmt: skip
 
 
+def test_lists_in_lists_are_compared_and_an_abyss_of_them_is_nothing() -> None:
+    assert ask({"rows": [[1, 2], [3]]}, {"rows": [[3], [2, 1]]})["whole"] is True
+    assert 0 < ask({"rows": [[1, 2], [3]]}, {"rows": [[3], [2, 5]]})["f1"] < 1
+    deep = '{"a": ' + "[" * 400 + "1" + "]" * 400 + "}"
+    assert ask({"a": [1]}, deep)["f1"] == 0
+
+
 VALUES = st.recursive(
     st.one_of(st.none(), st.integers(-5, 5), st.text(alphabet="ab1", max_size=3)),
     lambda inner: st.one_of(

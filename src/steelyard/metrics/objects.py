@@ -22,20 +22,23 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Union
 
 from steelyard.errors import DataError
 from steelyard.metrics.assignment import assign
 from steelyard.metrics.extraction.objects import read_object
-from steelyard.metrics.values import same_value
+from steelyard.metrics.values import Value, same_value
 from steelyard.types import Response, Sample, Score
 
-Flat = dict[str, Any]
-"""An object without objects in it: names with dots; values are plain or lists."""
+Flat = dict[str, Union[Value, list["Flat"]]]
+"""An object without objects in it: names with dots; values are plain or lists of such objects."""
 
-_ALONE = ""
+_LONE = "*"
+"""What a plain item of a list is called, for it has no name."""
+
 _SIGNS = re.compile(r"[^\w.]|_")
-_NOTHING = ("", "null", "none", "n/a")
+_NOTHING = ("", "null", "none", "n/a", "{}")
+_DEEPEST = 50
 
 
 class FieldMatch:
@@ -49,15 +52,15 @@ class FieldMatch:
             return None
         read = read_object(response.text)
         if read is None:
-            return dict.fromkeys(self.parts(sample), 0)
-        answer = flatten(read)
-        scores = [_score(flatten(target), answer) for target in targets]
+            return {**dict.fromkeys(self.parts(sample), 0.0), "whole": False}
+        answer = _read(read)
+        scores = [_score(_read(target), answer) for target in targets]
         return max(scores, key=lambda one: (one["f1"], one["share"]))
 
     def parts(self, sample: Sample) -> list[str]:
         """The names of the scores that an answer to this sample has."""
         targets = target_objects(sample)
-        return list(_score(flatten(targets[0]), {})) if targets else []
+        return list(_score(_read(targets[0]), {})) if targets else []
 
 
 fields = FieldMatch()
@@ -73,16 +76,16 @@ def target_objects(sample: Sample) -> list[Mapping[str, Any]]:
 def field_names(target: Mapping[str, Any]) -> list[str]:
     """The names of an object's fields; a list of objects is "items (a list: name, price)"."""
     names = []
-    for name, value in flatten(target).items():
-        inner = dict.fromkeys(key for item in _items(value) for key in item if key != _ALONE)
+    for name, value in _read(target).items():
+        inner = dict.fromkeys(key for item in _items(value) for key in item if key != _LONE)
         told = " (a list: " + ", ".join(inner) + ")" if inner else " (a list)"
-        names.append(name + (told if isinstance(value, (list, tuple)) else ""))
+        names.append(name + (told if isinstance(value, list) else ""))
     return names
 
 
-def flatten(value: Mapping[str, Any]) -> Flat:
+def flatten(value: Mapping[str, Any]) -> dict[str, Any]:
     """An object with the objects in it laid flat: {"a": {"b": 1}} is {"a.b": 1}."""
-    flat: Flat = {}
+    flat: dict[str, Any] = {}
     rest: list[tuple[str, Any]] = [("", value)]
     while rest:
         name, one = rest.pop()
@@ -90,6 +93,21 @@ def flatten(value: Mapping[str, Any]) -> Flat:
             rest += [(f"{name}.{key}" if name else str(key), part) for key, part in reversed([*one.items()])]
         elif name:
             flat[name] = one
+    return flat
+
+
+def _read(value: Mapping[str, Any], depth: int = 0) -> Flat:
+    """An object laid flat, its values read; what is nested too deep to mean anything is nothing."""
+    flat: Flat = {}
+    for name, one in flatten(value).items():
+        if isinstance(one, (list, tuple)):
+            items = [
+                _read(item if isinstance(item, Mapping) else {_LONE: item}, depth + 1)
+                for item in (one if depth < _DEEPEST else ())
+            ]
+            flat[name] = [item for item in items if _count(item)]
+        else:
+            flat[name] = Value("" if one is None else one)
     return flat
 
 
@@ -109,7 +127,7 @@ class _Tally:
         """Count an item of a list of this name."""
         self.right += item.right
         for inner, counts in item.by_name.items():
-            self.note(f"{name}.{inner}" if inner else name, *counts)
+            self.note(name if inner == _LONE else f"{name}.{inner}", *counts)
 
 
 def _score(target: Flat, answer: Flat) -> dict[str, Any]:
@@ -126,7 +144,7 @@ def _score(target: Flat, answer: Flat) -> dict[str, Any]:
 def _compare(target: Flat, answer: Flat) -> _Tally:
     tally = _Tally()
     for name, wanted, given in _side_by_side(target, answer):
-        if isinstance(wanted, (list, tuple)) or isinstance(given, (list, tuple)):
+        if isinstance(wanted, list) or isinstance(given, list):
             _compare_lists(tally, name, _items(wanted), _items(given))
             continue
         absent, missing = _is_nothing(wanted), _is_nothing(given)
@@ -140,46 +158,54 @@ def _compare_lists(tally: _Tally, name: str, wanted: list[Flat], given: list[Fla
     """Match the items so that most values are right; those left over are missing or invented."""
     if not wanted:
         tally.note(name, int(not given))
-    pairs = [[_compare(item, other) for other in given] for item in wanted]
+    left, others = [], list(given)
+    for item in wanted:
+        # An item that is all right belongs to its like whatever becomes of the rest.
+        like = next((n for n, other in enumerate(others) if _is_like(item, other)), None)
+        if like is None:
+            left.append(item)
+        else:
+            tally.add(_compare(item, others.pop(like)), name)
+    pairs = [[_compare(item, other) for other in others] for item in left]
     matched = dict(assign([[one.right for one in row] for row in pairs]))
-    for place, item in enumerate(wanted):
+    for place, item in enumerate(left):
         tally.add(pairs[place][matched[place]] if place in matched else _compare(item, {}), name)
+
+
+def _is_like(item: Flat, other: Flat) -> bool:
+    wanted = _count(item)
+    return wanted == _count(other) and wanted == _compare(item, other).right
 
 
 def _side_by_side(target: Flat, answer: Flat) -> Iterator[tuple[str, Any, Any]]:
     """Each field of the target with the answer's value: of the very name, else of one that is alike."""
     alike: dict[str, list[str]] = {}
-    for name in answer:
-        if name not in target:
-            alike.setdefault(_fold_name(name), []).append(name)
+    if not answer.keys() <= target.keys():
+        for name in answer:
+            if name not in target:
+                alike.setdefault(_fold_name(name), []).append(name)
     for name, wanted in target.items():
-        others = [] if name in answer else alike.get(_fold_name(name), [])
+        others = alike.get(_fold_name(name), []) if alike and name not in answer else []
         yield name, wanted, answer[others.pop(0)] if others else answer.get(name)
 
 
-def _items(value: Any) -> list[Flat]:
+def _items(value: Value | list[Flat] | None) -> list[Flat]:
     """The items of a list, a plain value standing for a list of one."""
-    items = value if isinstance(value, (list, tuple)) else [value]
-    flat = [flatten(item) if isinstance(item, Mapping) else {_ALONE: item} for item in items]
-    return [item for item in flat if _count(item)]
+    if isinstance(value, list):
+        return value
+    return [] if value is None or _is_nothing(value) else [{_LONE: value}]
 
 
-def _count(value: Any) -> int:
-    """How many values there are in an object or a list."""
-    count, rest = 0, [value]
-    while rest:
-        one = rest.pop()
-        if isinstance(one, Mapping):
-            rest += one.values()
-        elif isinstance(one, (list, tuple)):
-            rest += one
-        else:
-            count += not _is_nothing(one)
+def _count(flat: Flat) -> int:
+    """How many values there are in an object and in its lists."""
+    count = 0
+    for value in flat.values():
+        count += sum(map(_count, value)) if isinstance(value, list) else not _is_nothing(value)
     return count
 
 
-def _is_nothing(value: Any) -> bool:
-    return value is None or value == {} or (isinstance(value, str) and value.strip().lower() in _NOTHING)
+def _is_nothing(value: Value | None) -> bool:
+    return value is None or value.text in _NOTHING
 
 
 def _fold_name(name: str) -> str:

@@ -14,6 +14,7 @@ import math
 import re
 import unicodedata
 from datetime import date
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from steelyard.metrics.extraction.base import make_plain
@@ -45,6 +46,8 @@ _DATES = [
 # With slashes and dashes some write the day first and some the month.
 _EITHER = re.compile(r"(?P<one>\d{1,2})([-/])(?P<other>\d{1,2})\2(?P<year>\d{4})\Z")
 
+_FLAGS = {"true": True, "yes": True, "false": False, "no": False}
+
 
 class Quantity(NamedTuple):
     """A number and what it counts: a currency, "%", or nothing."""
@@ -53,21 +56,42 @@ class Quantity(NamedTuple):
     unit: str = ""
 
 
+class Value:
+    """A value that is compared with many, read once: as text, as a number, as a day."""
+
+    def __init__(self, value: Any) -> None:
+        self.given = value
+        self.text = fold_value(value)
+
+    @cached_property
+    def quantity(self) -> Quantity | None:
+        """The number that it is."""
+        return read_quantity(self.given)
+
+    @cached_property
+    def day(self) -> date | None:
+        """The day that it is."""
+        return read_date(self.text)
+
+    @property
+    def flag(self) -> bool | None:
+        """Whether it says yes or no."""
+        return _FLAGS.get(self.text)
+
+
 def same_value(one: Any, other: Any) -> bool:
-    """Whether two values are equal: as folded texts, as numbers, or as dates."""
-    if isinstance(one, bool) or isinstance(other, bool):
-        return _flag(one) is not None and _flag(one) == _flag(other)
-    text, wanted = fold_value(one), fold_value(other)
-    if text == wanted:
+    """Whether two values (or Values) are equal: as folded texts, as numbers, or as dates."""
+    one, other = (value if isinstance(value, Value) else Value(value) for value in (one, other))
+    if isinstance(one.given, bool) or isinstance(other.given, bool):
+        return one.flag is not None and one.flag == other.flag
+    if one.text == other.text:
         return True
-    first, second = read_quantity(one), read_quantity(other)
-    if first is not None and second is not None:
+    if one.quantity is not None and other.quantity is not None:
         # Where only one of the two names what it counts, the other leaves it out.
-        return same_number(first.value, second.value) and (
-            first.unit == second.unit or not (first.unit and second.unit)
+        return same_number(one.quantity.value, other.quantity.value) and (
+            one.quantity.unit == other.quantity.unit or not (one.quantity.unit and other.quantity.unit)
         )
-    day = read_date(text)
-    return day is not None and day == read_date(wanted)
+    return one.day is not None and one.day == other.day
 
 
 def fold_value(value: Any) -> str:
@@ -130,7 +154,3 @@ def _day(year: int, month: int, day: int) -> date | None:
         return date(year, month, day)
     except ValueError:
         return None
-
-
-def _flag(value: Any) -> bool | None:
-    return {"true": True, "yes": True, "false": False, "no": False}.get(fold_value(value))
