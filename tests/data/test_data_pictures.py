@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image as PILImage
 
@@ -295,6 +296,28 @@ def test_large_rows_of_a_table_are_read_a_few_at_a_time(tmp_path: Path) -> None:
     assert tables._at_once(1 << 30, 1) == 1
     assert tables._at_once(0, 0) == 1
     assert tables._at_once(1000, 1000) == 1024
+
+
+def test_memory_does_not_grow_with_the_pictures_of_a_table(tmp_path: Path) -> None:
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "rows.parquet"
+    body = os.urandom(200_000)
+    writer = None
+    for _ in range(10):
+        cells = [{"bytes": png() + bytes([number]) + body, "path": None} for number in range(100)]
+        table = pyarrow.table({"question": ["q"] * 100, "image": cells})
+        writer = writer or parquet.ParquetWriter(path, table.schema, use_dictionary=False)
+        writer.write_table(table)
+    writer.close()
+    del cells, table, writer
+    samples = iter(Data(path))
+    memory = []
+    for _ in range(2):
+        for _, sample in zip(range(500), samples):
+            sample.meta["images"][0].open()
+        memory.append(psutil.Process().memory_info().rss)
+    # What is read a second time is 100 MB.
+    assert memory[1] - memory[0] < 50_000_000
 
 
 def test_a_library_that_is_missing_stops_the_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,8 @@ def read_parquet(file: IO[bytes], name: str) -> Iterator[Row]:
     import pyarrow.parquet
 
     try:
-        opened = pyarrow.parquet.ParquetFile(file)
+        # Read ahead, what was read would stay in memory to the end of the file.
+        opened = pyarrow.parquet.ParquetFile(file, pre_buffer=False)
         _check_columns(opened.schema_arrow.names, name)
         yield from _number(opened.iter_batches(batch_size=_fitting(opened.metadata)), name)
     except (pyarrow.ArrowException, OSError) as error:
