@@ -77,6 +77,12 @@ def test_options_may_be_pictures() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("chat", [True, False])
+def test_options_behind_pictures_are_the_same_for_every_model(chat: bool) -> None:
+    asked = Sample("1", "Which is red?", "B", ("sky", "rose"), {"images": (ONE,)})
+    assert choice_task(data=[], by="likelihood").request(asked, chat=chat).choices == ("sky", "rose")
+
+
 def test_columns_of_text_keep_their_names() -> None:
     assert fill("{image}", Sample("1", "x", meta={"image": "a word"})) == "a word"
     assert compose("{images}", Sample("1", "x", meta={"images": ["a", "word"]})) == "['a', 'word']"

@@ -36,8 +36,9 @@ class Choice(Task):
         if self.way == "letter":
             return request
         texts = LETTERS[: len(options)] if self.way == "letter-likelihood" else options
-        # A chat's answer begins at once, a text goes on after a space.
-        continuations = tuple(text if chat else f" {text}" for text in texts)
+        # A chat's answer begins at once, a text goes on after a space; a prompt with pictures is a chat.
+        begins = chat or not isinstance(request.prompt, str)
+        continuations = tuple(text if begins else f" {text}" for text in texts)
         return replace(request, choices=continuations, params={})
 
     def identity(self) -> Mapping[str, Any]:
