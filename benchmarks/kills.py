@@ -3,12 +3,14 @@
     python benchmarks/kills.py [--kills 100] [--samples 20000]
 
 Each kill comes at a random moment, in the middle of a write as likely as anywhere. In the end
-every record must be there once, equal to that of the undisturbed run but for its times.
+every record must be there once, equal to that of the undisturbed run but for its times, and every
+answer once in answers.csv.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import random
 import signal
@@ -37,6 +39,12 @@ def records(run: Path) -> list[dict[str, object]]:
     return sorted(found, key=lambda record: record["index"])  # type: ignore[no-any-return]
 
 
+def answers(run: Path) -> list[list[str]]:
+    """The lines of answers.csv in the order of the ids."""
+    with (run / "answers.csv").open(newline="", encoding="utf-8") as file:
+        return sorted(list(csv.reader(file, delimiter=";", strict=True))[1:])
+
+
 def main() -> int:
     """Run the kills; 0 if nothing was lost and nothing came twice."""
     parser = argparse.ArgumentParser(
@@ -53,7 +61,7 @@ def main() -> int:
         rows = [{"input": f"row {n}", "target": f"ROW {n}"} for n in range(options.samples)]
         (folder / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         start = [sys.executable, "-m", "steelyard", "eval", "--model", "./model.py:shout"]
-        start += ["--data", "data.jsonl", "--metric", "exact", "--quiet", "--out"]
+        start += ["--data", "data.jsonl", "--metric", "exact", "--quiet", "--csv", "--out"]
         begun = time.monotonic()
         subprocess.run(
             [*start, "whole"], cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -86,7 +94,8 @@ def main() -> int:
                 command = resume
         subprocess.run(resume, cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         whole, killed = records(folder / "whole"), records(folder / "killed")
-    equal = whole == killed
+        sheets = answers(folder / "whole") == answers(folder / "killed") and len(answers(folder / "killed"))
+    equal = whole == killed and sheets == options.samples
     print(
         f"{kills} kills, {ends} early ends, {torn} torn lines: {len(killed)} of {len(whole)} records, ",
         end="",
