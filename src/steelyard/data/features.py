@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from copy import copy
 from typing import Any
 
@@ -20,7 +20,27 @@ def undecoded(rows: Any) -> Any:
         rows = rows.to_iterable_dataset()
     for name, feature in changed.items():
         rows = rows.cast_column(name, feature)
-    return rows
+    return _whole(rows, changed) if changed else rows
+
+
+def _whole(rows: Iterable[Any], columns: Collection[str]) -> Iterator[dict[str, Any]]:
+    """Rows whose pictures have their bytes also where they lie on the hub or in an archive."""
+    for row in rows:
+        yield {name: _fetch(value) if name in columns else value for name, value in row.items()}
+
+
+def _fetch(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_fetch(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    path = value.get("path")
+    if value.get("bytes") is not None or not isinstance(path, str) or "://" not in path:
+        return value if "bytes" in value else {name: _fetch(part) for name, part in value.items()}
+    from datasets.utils.file_utils import xopen
+
+    with xopen(path, "rb") as file:
+        return {**value, "bytes": file.read()}
 
 
 def _plain(feature: Any, library: Any) -> Any:
