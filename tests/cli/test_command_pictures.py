@@ -145,3 +145,19 @@ def test_pictures_are_fetched_only_when_that_is_allowed(ask: Ask, scans: Path, a
     log = Path("r/records.jsonl")
     log.write_text("")
     assert ask("eval", "--resume", "r", "--quiet")[0] == 0
+
+
+def test_results_are_apart_by_what_the_task_wants_where_nobody_says(ask: Ask, scans: Path) -> None:
+    Path("task.py").write_text(
+        "from steelyard import Data, Task\nfrom steelyard.metrics.text import contains\n"
+        "mine = Task(name='mine', data=Data('scans/docs.jsonl'), metrics=[contains], "
+        "by=('kind', 'question_type'))\n"
+    )
+    command = ("eval", "--model", "./see.py:look", "--task", "./task.py:mine", "--quiet", "--out")
+    _, out, _ = ask(*command, "r", "--json")
+    assert list(json.loads(out)["runs"][0]["by"]) == ["kind"]
+    assert "\nkind  metric" in ask("report", "r")[1]
+    other = ask("report", "r", "--by", "question", "--json")[1]
+    assert list(json.loads(other)["runs"][0]["by"]) == ["question"]
+    code, _, err = ask("report", "r", "--by", "question_type")
+    assert code == 2 and "has a column 'question_type'" in err

@@ -58,7 +58,7 @@ def test_an_interrupted_run_goes_on(begin: Begin, folder: Path, number: signal.S
     assert "1.000" in out
 
 
-def test_several_runs_go_on_with_the_whole_command(begin: Begin, folder: Path) -> None:
+def test_several_runs_go_on_together(begin: Begin, folder: Path) -> None:
     models = ("--model", "./model.py:echo", "--model", "./model.py:slow")
     process = begin("eval", *models, *SLOW[3:], "--out", "all", "--quiet")
     wait_for(folder / "all" / "words-slow" / "records.jsonl", 3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shlex
+import shutil
 import signal
 import subprocess
 import time
@@ -18,7 +19,7 @@ Ask = Callable[..., tuple[int, str, str]]
 Begin = Callable[..., "subprocess.Popen[str]"]
 MODELS = ("--model", "./model.py:echo", "--model", "./model.py:other")
 DATA = ("--data", "words.jsonl", "--data", "more.jsonl", "input=ask")
-PROMPTS = ("--prompt", "Say: {input}", "--prompt", "@short.txt")
+PROMPTS = ("--prompt", "Say:  {input}", "--prompt", "@short.txt")
 COMMAND = ("eval", *MODELS, *DATA, *PROMPTS, "--metric", "exact")
 FOLDERS = sorted(
     f"{data}-{prompt}-{model}"
@@ -56,9 +57,9 @@ def test_every_model_is_asked_every_prompt_of_every_data_set(ask: Ask, files: Pa
     assert [row.split("exact")[1].split()[0] for row in rows] == ["1.000"] * 4 + ["0.000"] * 4
     assert len(cost.splitlines()) == 9 and "latency ms" in cost
     assert legend.splitlines() == ["prompt 1: Say: {input}", "short: Q: {input}"]
-    assert sorted(path.name for path in (files / "all").iterdir()) == FOLDERS
+    assert sorted(path.name for path in (files / "all").glob("[!.]*")) == FOLDERS
     assert prompts(files / "all" / "words-short-echo") == {"Q:"}
-    assert prompts(files / "all" / "more-prompt-1-other") == {"Say:"}
+    assert prompts(files / "all" / "more-prompt-1-other") == {"Say: "}
     assert "more · short · other: 10/10" in err
 
 
@@ -67,7 +68,7 @@ def test_the_json_and_the_page_carry_the_names(ask: Ask, files: Path) -> None:
     runs = json.loads(out)["runs"]
     assert [(run["data"], run["prompt"], run["template"], run["model"]) for run in runs][1:3] == [
         ("words", "short", "Q: {input}", "echo"),
-        ("more", "prompt 1", "Say: {input}", "echo"),
+        ("more", "prompt 1", "Say:  {input}", "echo"),
     ]
     assert runs[0]["spent"]["cost"]["rss_peak_bytes"] > runs[0]["spent"]["cost"]["rss_idle_bytes"] / 2
     assert runs[0]["spent"]["latency"]["median"] > 0
@@ -95,12 +96,12 @@ def test_a_stopped_series_goes_on(begin: Begin, ask: Ask, files: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     command = shlex.split(err.splitlines()[-1].partition("go on with: steelyard ")[2])
-    assert command[-2:] == ["--resume", "all"]
+    assert command == ["eval", "--resume", "all"]
     resumed = begin(*command, "--json")
     out, err = resumed.communicate(timeout=60)
     assert resumed.returncode == 0, err
     assert [run["answers"] for run in json.loads(out)["runs"]] == [40, 40, 10, 10] * 2
-    for path in (files / "all").iterdir():
+    for path in (files / "all").glob("[!.]*"):
         with (path / "answers.csv").open(newline="") as file:
             _, *rows = csv.reader(file, delimiter=";")
         stored = [
@@ -163,6 +164,32 @@ def test_runs_of_a_series_are_reported_and_compared(ask: Ask, files: Path) -> No
     assert code == 2 and "--answers writes those of one run" in err
 
 
+def test_a_series_goes_on_by_its_folder_alone(ask: Ask, files: Path) -> None:
+    ask(*COMMAND, "--out", "all", "--quiet", "--limit", "4")
+    shutil.rmtree(files / "all" / "more-short-other")
+    code, out, _ = ask("eval", "--resume", "all", "--quiet", "--json")
+    assert code == 0 and [run["answers"] for run in json.loads(out)["runs"]] == [4] * 8
+    _, out, _ = ask("report", "all", "--json")
+    assert len(json.loads(out)["runs"]) == 8
+    _, out, _ = ask("report", *map(str, sorted((files / "all").glob("*-echo"))), "--json")
+    assert len(json.loads(out)["runs"]) == 4
+    # One model more, asked all the same.
+    more = ("--model", "./model.py:upper")
+    code, out, _ = ask("eval", *MODELS, *more, "--resume", "all", "--quiet", "--json")
+    assert code == 0 and len(json.loads(out)["runs"]) == 12
+    (files / "all" / ".series.json").write_text("[]")
+    code, _, err = ask("eval", "--resume", "all")
+    assert code == 1 and ".series.json is damaged" in err
+
+
+def test_secrets_are_not_noted(ask: Ask, files: Path) -> None:
+    model = ("--model", "./model.py:Configured", "word=w1", "api_key=hush-hush")
+    ask("eval", *model, *COMMAND[3:], "--out", "all", "--quiet", "--limit", "2")
+    assert "hush-hush" not in "".join(p.read_text() for p in (files / "all").rglob("*") if p.is_file())
+    code, _, err = ask("eval", "--resume", "all")
+    assert code == 2 and "api_key is not stored" in err
+
+
 def test_twins_are_told_apart(ask: Ask, files: Path) -> None:
     (files / "b").mkdir()
     (files / "b" / "words.jsonl").write_text((files / "words.jsonl").read_text())
@@ -188,7 +215,7 @@ def test_twins_are_told_apart(ask: Ask, files: Path) -> None:
         "words-words-2-short-echo",
         "words-words-2-short-2-echo",
     ]
-    assert sorted(path.name for path in (files / "all").iterdir()) == sorted(names)
+    assert sorted(path.name for path in (files / "all").glob("[!.]*")) == sorted(names)
     assert prompts(files / "all" / "words-words-2-short-2-echo") == {"S:"}
 
 

@@ -29,10 +29,11 @@ def run(options: Namespace) -> int:
         raise UsageError("--retry-failed goes with --resume", hint="name the run: --resume DIR")
     if resume is not None and "out" in now:
         raise UsageError("--out and --resume name two folders", hint="a resumed run stays where it is")
-    if resume is not None and (resume / "run.json").exists():
-        asked = {**stored_options(resume), **asked}
-    elif resume is not None and not asked:
-        raise UsageError(f"{resume} is not a run", hint="it has no run.json")
+    if resume is not None:
+        stored = stored_options(resume)
+        if stored is None and not asked:
+            raise UsageError(f"{resume} is not a run", hint="it has no run.json")
+        asked = {**(stored or {}), **asked}
     if not asked.get("model"):
         raise UsageError("no model is named", hint="--model embedded; steelyard list models shows them")
     keep = KEPT if "html" in now else 0

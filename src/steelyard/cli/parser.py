@@ -143,7 +143,8 @@ def _describe_answers(parser: Parser) -> None:
         "--resume",
         metavar="DIR",
         type=Path,
-        help="go on with a stored run: alone, as it was begun; with other flags, these must agree with it",
+        help="go on with a stored run or a series of them: alone, as it was begun; with other flags, "
+        "these must agree with it",
     )
     add("--retry-failed", action="store_true", help="with --resume: ask failed requests again")
     _add_field(add)
@@ -227,7 +228,9 @@ def _describe_completion(parser: Parser) -> None:
 
 
 def _add_runs(parser: Parser) -> None:
-    parser.add_argument("runs", metavar="RUN", nargs="+", type=Path, help="the folder of a run")
+    parser.add_argument(
+        "runs", metavar="RUN", nargs="+", type=Path, help="the folder of a run, or of a series"
+    )
 
 
 def _add_field(add: Callable[..., Any]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from steelyard.albums import KEPT
 from steelyard.cli.screen import printable, show, show_json, tell, width
+from steelyard.cli.series import find_runs
 from steelyard.errors import StoreError, UsageError
 from steelyard.report.contents import Contents, read_contents
 from steelyard.report.doubts import doubt_run
@@ -28,7 +29,7 @@ def run(options: Namespace) -> int:
     """Show the runs; 1 where one of them is not complete."""
     by, html = getattr(options, "by", None), getattr(options, "html", None)
     keep = KEPT if html is not None else 0
-    runs = [Run.open(path) for path in options.runs]
+    runs = [Run.open(path) for given in options.runs for path in find_runs(given)]
     if hasattr(options, "answers"):
         _write_answers(options.answers, runs)
     found = [read_contents(run, by=by, keep=keep) for run in runs]

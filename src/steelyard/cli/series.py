@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from steelyard.cli.pairs import masked, read_pairs
 from steelyard.cli.progress import ProgressLine
 from steelyard.cli.screen import printable, tell
 from steelyard.data.source import Data
-from steelyard.errors import Interrupted, UsageError
+from steelyard.errors import Interrupted, StoreError, UsageError
 from steelyard.evaluation import evaluate
 from steelyard.models.base import Model
 from steelyard.models.references import open_model
@@ -24,6 +25,7 @@ from steelyard.tasks.base import Task
 from steelyard.tasks.references import open_task
 
 _REFERENCES = ("model", "task", "data", "shot_data", "param", "metric")
+_SERIES = ".series.json"
 _CHAT = {"auto": None, "yes": True, "no": False}
 
 
@@ -57,6 +59,8 @@ class Series:
 
     def run_all(self) -> list[Run]:
         """Run one after the other; each model is opened once."""
+        if self.several and self.home is not None:
+            _note(self.home, self.asked)
         runs = []
         for named in self.models:
             model = open_model(named[0], **read_pairs(named[1:]))
@@ -91,8 +95,8 @@ class Series:
         except Interrupted as error:
             if not self.several:
                 raise
-            command = shlex.join(["steelyard", "eval", *write_flags(self.asked), "--resume", str(self.home)])
-            raise Interrupted(str(error.args[0]), hint=f"go on with: {command}") from error
+            hint = f"go on with: steelyard eval --resume {shlex.quote(str(self.home))}"
+            raise Interrupted(str(error.args[0]), hint=hint) from error
         finally:
             if progress is not None:
                 progress.close()
@@ -196,8 +200,10 @@ def name_prompts(given: Sequence[str]) -> list[str | None]:
     return names
 
 
-def stored_options(path: Path) -> dict[str, Any]:
-    """The flags that a stored run was begun with."""
+def stored_options(path: Path) -> dict[str, Any] | None:
+    """The flags that a stored run or a series of them was begun with; None where there is neither."""
+    if not _is_run(path):
+        return _noted(path)
     stored = Run.open(path).about.get("options")
     if not isinstance(stored, dict):
         hint = "repeat all that it was begun with"
@@ -208,6 +214,12 @@ def stored_options(path: Path) -> dict[str, Any]:
     if (data := stored.get("data")) and isinstance(data[0], str):
         stored["data"] = [data]
     return stored
+
+
+def find_runs(path: Path) -> list[Path]:
+    """The runs of a series in the order they were begun; a run itself."""
+    inside = [] if _is_run(path) else [run.parent for run in path.glob("*/run.json")]
+    return sorted(inside, key=lambda run: (Run.open(run).about.get("created", ""), run.name)) or [path]
 
 
 def describe_command(asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -243,6 +255,26 @@ def _mask(asked: Mapping[str, Any]) -> dict[str, Any]:
         return [mask(part) for part in value] if isinstance(value, list) else masked(value)
 
     return {name: mask(value) if name in _REFERENCES else value for name, value in asked.items()}
+
+
+def _note(home: Path, asked: Mapping[str, Any]) -> None:
+    """Write down what a series was begun with, where a pattern over its runs does not meet it."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        (home / _SERIES).write_text(json.dumps({"options": _mask(asked)}, indent=2) + "\n", "utf-8")
+    except OSError as error:
+        raise StoreError(f"cannot write to {home}: {error.strerror or error}") from error
+
+
+def _noted(home: Path) -> dict[str, Any] | None:
+    try:
+        options = json.loads((home / _SERIES).read_text("utf-8"))["options"]
+    except OSError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        hint = "repeat all that it was begun with"
+        raise StoreError(f"{home / _SERIES} is damaged", hint=hint) from error
+    return options if isinstance(options, dict) else None
 
 
 def _is_run(folder: Path) -> bool:
