@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import resource
 import struct
+import warnings
 import zlib
 from collections.abc import Iterator
 
@@ -20,7 +21,9 @@ from steelyard.errors import DataError
 from steelyard.media import decoding
 from steelyard.media.images import as_image
 
-FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "JPEG2000", "AVIF", "QOI")
+PILImage.init()
+KNOWN = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "JPEG2000", "AVIF", "QOI")
+FORMATS = [kind for kind in KNOWN if kind in PILImage.SAVE]
 MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I;16", "I", "F")
 EXIF = ("PNG", "JPEG", "WEBP", "TIFF")
 ORIENTATION = 0x0112
@@ -44,7 +47,10 @@ def quarters(mode: str = "RGB") -> Picture:
 def encoded(picture: Picture, kind: str, **options: object) -> bytes:
     file = io.BytesIO()
     best = {"JPEG": {"quality": 95}, "WEBP": {"lossless": True}, "AVIF": {"quality": 95}}
-    picture.save(file, kind, **{**best.get(kind, {}), **options})
+    with warnings.catch_warnings():
+        # Some versions do not like the mode I in a PNG.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        picture.save(file, kind, **{**best.get(kind, {}), **options})
     return file.getvalue()
 
 
@@ -222,7 +228,9 @@ def test_what_is_no_picture_is_named(data: bytes, seen: str | None) -> None:
 def test_a_picture_that_is_cut_off_is_told(kind: str) -> None:
     data = encoded(noise(), kind)
     for rest in (len(data) // 2, len(data) // 4, len(data) - 100):
-        with pytest.raises(DataError, match="cut off" if kind not in ("JPEG2000", "AVIF") else "off|damaged"):
+        with pytest.raises(
+            DataError, match="cut off" if kind not in ("JPEG2000", "AVIF", "QOI") else "off|damaged"
+        ):
             as_image(data[:rest]).open()
 
 
