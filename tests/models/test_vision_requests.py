@@ -22,6 +22,7 @@ from vision_questions import PICTURES, QUESTIONS, ask, draw, load, say, turns  #
 from steelyard.errors import ModelError, UsageError  # noqa: E402
 from steelyard.media.images import Image  # noqa: E402
 from steelyard.models.huggingface import load_huggingface  # noqa: E402
+from steelyard.models.pictures import Gallery  # noqa: E402
 from steelyard.models.vision import VisionModel  # noqa: E402
 from steelyard.types import Message, Part, Request  # noqa: E402
 
@@ -300,6 +301,31 @@ def test_a_folder_without_a_processor_is_named(copy: Path) -> None:
     (copy / "preprocessor_config.json").unlink()
     with pytest.raises(ModelError, match=r"processor of .*llava cannot be read"):
         load(copy)
+
+
+def test_a_processor_is_found_by_the_kind_of_model_as_well(vision_folder_of: Folder, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(vision_folder_of("qwen2_vl"), tmp_path / "qwen2_vl"))
+    said = json.loads((folder / "preprocessor_config.json").read_text())
+    del said["processor_class"]
+    (folder / "preprocessor_config.json").write_text(json.dumps(said))
+    assert say(load(folder).batch(ask())) == say(load(vision_folder_of("qwen2_vl")).batch(ask()))
+
+
+def test_pictures_seen_lately_are_not_opened_again(tmp_path: Path) -> None:
+    gallery = Gallery()
+    draw(64, 64, seed=1).save(tmp_path / "a.png")
+    [first] = gallery.open([Image(tmp_path / "a.png")])
+    [again, other] = gallery.open([Image(tmp_path / "a.png"), Image(draw(65, 64, seed=1))])
+    assert again is first
+    assert other is not first
+    for seed in range(12):
+        # More than is kept, in all.
+        gallery.open([Image(Pillow.new("RGB", (2000, 1000), (seed, 0, 0)))])
+    [later] = gallery.open([Image(tmp_path / "a.png")])
+    assert later is not first
+    draw(64, 64, seed=2).save(tmp_path / "a.png")
+    assert gallery.open([Image(tmp_path / "a.png")])[0] is not later
+    gallery.close()
 
 
 def test_processors_take_options(vision_folder_of: Folder) -> None:
