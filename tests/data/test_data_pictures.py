@@ -218,10 +218,14 @@ def test_what_is_no_picture_is_a_bad_row(value: Any, said: str, folder: Path) ->
 
 def test_addresses_are_taken_only_where_they_are_allowed() -> None:
     rows = rows_of("http://host/x.png")
-    with pytest.raises(DataError, match="--allow-remote-images"):
-        [*Data(rows, images="image")]
+    for named in ("image", None):
+        with pytest.raises(DataError, match="--allow-remote-images"):
+            [*Data(rows, images=named)]
     (sample,) = Data(rows, allow_remote_images=True)
     assert names(sample) == ["http://host/x.png"]
+    (sample,) = Data(rows, images="none")
+    assert sample.meta["image"] == "http://host/x.png"
+    assert "images" not in sample.meta
     assert Data(rows, allow_remote_images=True).identity() == Data(rows).identity()
 
 

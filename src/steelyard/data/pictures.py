@@ -4,7 +4,8 @@
     {"question": "Which grew faster?", "image_1": {"bytes": …, "path": None}, "image_2": None}
 
 A column that is not named is taken for one of pictures when it has a usual name and the first value
-in it looks like a picture, so that a text in a column called `image` stays a text.
+in it looks like a picture, so that a text in a column called `image` stays a text. With `images=none`
+no column is.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ USUAL = (
 
 _NUMBERED = re.compile(r"(?:image|img|page|picture)_?(\d+)")
 _PARTS = ("image", "image_url", "input_image")
+_NONE = ("none",)
 
 
 class Pictures:
@@ -39,7 +41,8 @@ class Pictures:
     def __init__(
         self, named: Sequence[str], *, folder_of: Callable[[str], Path | None], remote: bool
     ) -> None:
-        self.named = tuple(named)
+        self._looks = tuple(named) != _NONE
+        self.named = tuple(named) if self._looks else ()
         self.columns: tuple[str, ...] = ()
         self._folder_of, self._remote = folder_of, remote
         self._undecided: tuple[str, ...] = ()
@@ -55,7 +58,7 @@ class Pictures:
             self._decide(self.named)
         elif self._are_numbered:
             self._decide(sorted({*self.columns, *_numbered(row)}, key=_number))
-        elif not self.columns:
+        elif self._looks and not self.columns:
             names = [name for name in USUAL if name in row and name not in taken]
             names += [name for name in _numbered(row) if name not in taken]
             self._undecided = tuple(names)
@@ -132,6 +135,10 @@ class Pictures:
                 self._are_numbered = column in numbered
                 self._decide(numbered if self._are_numbered else [column])
                 return
+            elif looks_like_picture(value, remote=True):
+                # Asked without them, questions about pictures would only seem to be answered badly.
+                hint = "--allow-remote-images fetches them, images=none asks without them"
+                raise BadRow(f"pictures of this machine in {column!r}", value, hint=hint)
         self._undecided = tuple(undecided)
 
     def _decide(self, columns: Sequence[str]) -> None:
