@@ -146,8 +146,6 @@ def test_a_text_in_such_a_column_stays_a_text() -> None:
     ]
     samples = [*Data(rows)]
     assert [dict(sample.meta) for sample in samples] == rows
-    (sample,) = Data([{"text": "a", "image_url": "https://host/x.png"}])
-    assert sample.meta["image_url"] == "https://host/x.png"
 
 
 def test_a_column_may_be_empty_at_first(folder: Path) -> None:
