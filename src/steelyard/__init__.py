@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from steelyard.types import Timing as Timing
     from steelyard.types import Tokens as Tokens
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "Chunk": "types",
