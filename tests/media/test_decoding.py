@@ -171,6 +171,20 @@ def test_what_services_can_show_goes_as_it_is(kind: str) -> None:
     assert as_image(url).read() == data
 
 
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "WEBP"])
+def test_what_is_cut_off_does_not_go_to_services(kind: str) -> None:
+    picture = noise().convert("L") if kind == "GIF" else noise()
+    data = encoded(picture, kind)
+    for rest in (len(data) // 2, len(data) - 100):
+        with pytest.raises(DataError, match="cut off"):
+            as_image(data[:rest]).url()
+
+
+def test_what_stands_behind_the_end_is_no_damage() -> None:
+    data = encoded(quarters(), "JPEG") + b"what a camera adds" * 10
+    assert as_image(as_image(data).url()).read() == data
+
+
 @pytest.mark.parametrize(
     ("values", "seen"),
     [

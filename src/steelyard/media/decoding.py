@@ -58,6 +58,8 @@ def measure(file: IO[bytes], name: str) -> tuple[int, int]:
 
 def portable(file: IO[bytes], name: str) -> str | None:
     """The media type of a file that any program shows as `decode` does; None for any other."""
+    head = file.read(_HEAD)
+    file.seek(0)
     with opened(file, name) as picture:
         kind = _PORTABLE.get(picture.format or "")
         several = picture.format != "MPO" and getattr(picture, "is_animated", False)
@@ -65,6 +67,9 @@ def portable(file: IO[bytes], name: str) -> str | None:
             return None
         if picture.mode not in ("RGB", "L", "P", "1") or _has_transparency(picture):
             return None
+        if _lacks_end(file, head):
+            # Some programs write more behind the end: only decoding tells those from what is cut off.
+            picture.load()
         return f"image/{kind}"
 
 
@@ -250,12 +255,16 @@ def _damage(error: Exception, file: IO[bytes], head: bytes, name: str) -> DataEr
 def _lacks_end(file: IO[bytes], head: bytes) -> bool:
     """Whether a file does not end as its format wants it to."""
     try:
+        place = file.tell()
         size = file.seek(0, io.SEEK_END)
         file.seek(max(0, size - _HEAD))
         tail = file.read().rstrip(b"\0")
+        file.seek(place)
     except OSError:
         return False
     if head.startswith(b"RIFF"):
         return size < int.from_bytes(head[4:8], "little") + 8
-    ends = {b"\x89PNG": b"IEND", b"\xff\xd8\xff": b"\xff\xd9", b"GIF8": b";"}
+    if head.startswith(b"GIF8"):
+        return not tail.endswith(b";")
+    ends = {b"\x89PNG": b"IEND", b"\xff\xd8\xff": b"\xff\xd9"}
     return any(head.startswith(begin) and end not in tail for begin, end in ends.items())
