@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from chat_service import completion, find_fault
 from steelyard.errors import DataError, UsageError
+from steelyard.media.images import as_image
 from steelyard.types import Part, Request, Response, Tokens
 from steelyard.wire.base import Exchange
 from steelyard.wire.openai import OpenAI
@@ -245,6 +247,18 @@ def test_failures_and_pictures_travel() -> None:
     assert json.loads(again) == json.loads(body)
     with pytest.raises(DataError, match="too long"):
         answered(exchange.encode_answer([Response(error="too long")]))
+
+
+def test_a_server_reads_no_file_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "own.png").write_bytes(as_image(DOT).read())
+    beside = {"path": str(tmp_path / "own.png"), "bytes": "QUJD"}
+    shown = {"url": "http://127.0.0.1:9/x.png", "detail": "low", **beside}
+    part = {"type": "image_url", "image_url": shown, **beside}
+    body = json.dumps({"messages": [{"role": "user", "content": [part]}]}).encode()
+    (picture,) = OpenAI().accept(body).requests[0].prompt[0]["content"]  # type: ignore[index]
+    assert picture.data == {"type": "image_url", "image_url": {"url": shown["url"], "detail": "low"}}
+    with pytest.raises(DataError, match="on another machine"):
+        as_image(picture.data)
 
 
 @pytest.mark.parametrize(

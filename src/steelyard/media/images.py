@@ -49,10 +49,14 @@ class Image:
 
     `source` is a path, a file:, data: or (with `remote`) http(s): URL, bytes, or a picture of
     PIL, numpy or torch. A relative path is relative to `home`. An Image holds no decoded pixels
-    but those it was made of, and many threads may look at it at once.
+    but those it was made of, and many threads may look at it at once. `detail` says how closely a
+    service is to look at it, where it was said beside an address.
     """
 
-    __slots__ = ("__weakref__", "_fetched", "_given", "_reference", "_source", "_whole", "name", "page")
+    __slots__ = (
+        *("__weakref__", "_fetched", "_given", "_reference", "_source", "_whole"),
+        *("detail", "name", "page"),
+    )
 
     def __init__(
         self, source: Any, *, page: int | None = None, remote: bool = False, home: Path | None = None
@@ -65,6 +69,7 @@ class Image:
         if isinstance(source, (str, Path)) and page is None and (found := _PAGE.fullmatch(str(source))):
             source, page = type(source)(found[1]), int(found[2])
         self.page = page
+        self.detail: str | None = None
         if isinstance(source, Path):
             self._given, self._source = str(source), (home or Path()) / source
         elif isinstance(source, str):
@@ -167,6 +172,8 @@ class Image:
                 reference["image"] = self.name
             elif self.page is not None:
                 reference["page"] = self.page
+            if self.detail is not None:
+                reference["detail"] = self.detail
             digest = self._digest()
             if digest is not None:
                 reference["digest"] = digest
@@ -266,7 +273,13 @@ def _image_of(value: Mapping[str, Any], home: Path | None, remote: bool) -> Imag
             continue
         if isinstance(found, str) and field in ("bytes", "base64", "data"):
             found = decode_base64(found)
-        return as_image(found, home=home, remote=remote)
+        image, detail = as_image(found, home=home, remote=remote), value.get("detail")
+        if not isinstance(detail, str):
+            return image
+        # A copy, for the picture may be asked about elsewhere too.
+        image = copy(image)
+        image.detail, image._reference = detail, None
+        return image
     hint = "bytes, path, url, image_url or image holds one"
     raise DataError(
         f"there is no picture in an object with {', '.join(map(str, value)) or 'nothing'}", hint=hint

@@ -56,9 +56,8 @@ def _encode_part(part: Any, detail: str | None) -> Any:
         return {"type": "text", "text": str(part.data)}
     if part.kind != "image":
         raise UsageError(f"this wire carries texts and pictures, no {part.kind}")
-    url: dict[str, Any] = {"url": as_image(part.data).url()}
-    if isinstance(part.data, Mapping) and isinstance(part.data.get("image_url"), Mapping):
-        detail = part.data["image_url"].get("detail", detail)
+    image = as_image(part.data)
+    url, detail = {"url": image.url()}, image.detail or detail
     return {"type": "image_url", "image_url": url if detail is None else {**url, "detail": detail}}
 
 
@@ -85,4 +84,6 @@ def _accept_part(part: Any, place: int) -> Part:
     # Whoever asks from outside shall not read the files of this machine.
     if not isinstance(url, str) or not url.startswith(("data:", "http://", "https://")):
         raise DataError(f"the picture of message {place} is neither a data: nor an http(s): URL")
-    return Part("image", part)
+    # Nothing else that came beside the address: a path would be read before it.
+    shown = {"url": url} if isinstance(picture, str) else {"url": url, "detail": picture.get("detail")}
+    return Part("image", {"type": "image_url", "image_url": shown})
