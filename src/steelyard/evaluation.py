@@ -35,6 +35,7 @@ from steelyard.sheets import NAME as SHEET
 from steelyard.sheets import Sheet
 from steelyard.store import Answered, Run
 from steelyard.tasks.base import Task, identify_scoring, take_out, tell_apart
+from steelyard.tasks.prompts import with_images
 from steelyard.types import Record, Request, Response, Sample, Score
 
 
@@ -129,9 +130,10 @@ class _Evaluation:
         """The requests that are not answered yet, each with its index and sample."""
         seen = 0
         samples: Iterable[Sample] = self.task.data
-        for place, sample in enumerate(islice(samples, self.limit)):
+        for place, given in enumerate(islice(samples, self.limit)):
             seen += 1
-            asked = self.task.request(sample, chat=self.chat)
+            # A task of one's own may ask about anything that is a picture.
+            sample, asked = with_images(given, self.task.request(given, chat=self.chat))
             for turn in range(self.repeat):
                 index = place * self.repeat + turn
                 request = self._numbered(asked, turn, index)

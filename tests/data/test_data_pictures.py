@@ -238,6 +238,7 @@ def test_turns_of_a_chat_hold_pictures(folder: Path) -> None:
     assert as_image(first).size() == as_image(second).size() == (8, 6)
     assert second["image_url"]["detail"] == "low"
     assert rest == [text, place]
+    assert sample.meta["messages"] is sample.input
     assert sample.input[0] == turns[0]
     with pytest.raises(DataError, match="a picture in 'content'"):
         [*Data(write(folder / "bad.jsonl", [{"messages": [{"role": "user", "content": [

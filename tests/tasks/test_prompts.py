@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as Pictures
 
-from steelyard import Part, Sample, Task, evaluate, open_task
-from steelyard.errors import DataError
+from steelyard import Part, Request, Sample, Task, evaluate, open_task
+from steelyard.errors import DataError, RunMismatch
 from steelyard.media.images import Image
 from steelyard.metrics.text import exact
 from steelyard.tasks.choice import choice_task
@@ -183,6 +186,15 @@ def test_messages_with_pictures_beside_them() -> None:
         compose_turns([{"role": "system", "content": "x"}], Sample("1", "", meta={"images": (ONE,)}))
 
 
+def test_how_closely_a_service_is_to_look_is_kept() -> None:
+    url = {"url": "a.png", "detail": "low"}
+    turns = [{"role": "user", "content": [{"type": "image_url", "image_url": url}]}]
+    (turn,) = Task(name="x", data=[], metrics=[exact]).prompt(Sample("1", turns), chat=True)
+    (part,) = turn["content"]  # type: ignore[index]
+    assert (part.data.name, part.data.detail) == ("a.png", "low")
+    assert part.data.reference() == {"image": "a.png", "detail": "low"}
+
+
 def test_messages_of_text_go_through_as_they_are() -> None:
     given_ = [*turns("hi"), {"role": "assistant", "content": None, "tool_calls": []}]
     assert Task(name="t", data=[], metrics=[exact]).prompt(Sample("1", given_), chat=True) is given_
@@ -210,6 +222,40 @@ def test_results_are_shown_apart_by_columns_that_make_no_difference_to_a_run() -
     choice = open_task("choice", data=[{"input": "a", "choices": ["b"], "target": 0}], by="likelihood")
     assert choice.by == ()
     assert choice.identity()["by"] == "likelihood"
+
+
+class Looking(Task):
+    """A task that asks about pictures in any form, those of the sample and one more."""
+
+    def request(self, sample: Sample, *, chat: bool) -> Request:
+        content = [Part("image", one) for one in (*sample.meta["images"], "nowhere.xyz://a", 7)]
+        return Request(sample.id, [{"role": "user", "content": [*content, Part("text", sample.input)]}])
+
+
+def test_pictures_of_ones_own_task_are_stored_as_references(tmp_path: Path) -> None:
+    pixels = np.arange(90, dtype="uint8").reshape(5, 6, 3)
+    picture, file = Pictures.fromarray(pixels), io.BytesIO()
+    picture.save(file, "PNG")
+    task = Looking(
+        name="x",
+        data=[Sample("1", "?", meta={"images": [file.getvalue(), picture, pixels]})],
+        metrics=[exact],
+    )
+
+    def look(request: Any) -> str:
+        *parts, _ = request.prompt[0]["content"]
+        assert [type(part.data) for part in parts] == [Image, Image, Image, str, int]
+        return "".join("=" if part.data.open() == picture else "!" for part in parts[:3])
+
+    run = evaluate(look, task, out=tmp_path / "run")
+    (record,) = evaluate(look, task, out=tmp_path / "run", resume=True).records()
+    assert record.response.error is None
+    assert record.response.text == "==="
+    assert all(set(one) == {"digest"} for one in record.sample.meta["images"])
+    assert run.log.stat().st_size < 2000
+    changed = [Sample("1", "?", meta={"images": [file.getvalue(), picture, pixels[::-1]]})]
+    with pytest.raises(RunMismatch, match="sample '1'"):
+        evaluate(look, replace(task, data=changed), out=tmp_path / "run", resume=True)
 
 
 def test_a_run_with_pictures_can_be_resumed_and_read(tmp_path: Path) -> None:

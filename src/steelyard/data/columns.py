@@ -65,7 +65,8 @@ class Columns:
             self._pictures.take(row, where)
         asked = "" if self._input is None else row[self._input]
         if type(asked) is list:
-            asked = self._pictures.in_turns(asked, where)
+            # In its column too: nobody stores the pictures that are written out there.
+            asked = row[self._input] = self._pictures.in_turns(asked, where)
         if type(asked) is not str and (asked is None or isinstance(asked, (int, float))):
             raise BadRow(f"a text, messages or a mapping as {self._input!r}", asked)
         target = None if self._target is None else row[self._target]

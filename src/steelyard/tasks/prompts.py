@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Union, cast
 
@@ -19,7 +21,7 @@ from steelyard.errors import DataError
 from steelyard.media.images import Image, as_image, as_images
 from steelyard.media.shapes import looks_like_picture
 from steelyard.metrics.extraction import LETTERS
-from steelyard.types import Message, Part, Sample
+from steelyard.types import Message, Part, Request, Sample
 
 Content = Union[str, list[Part]]
 """What a turn says: a text, or Parts where there are pictures."""
@@ -77,6 +79,20 @@ def compose_turns(turns: Sequence[Any], sample: Sample) -> Sequence[Message]:
         after = [Part("text", content)] if isinstance(content, str) else list(content)
         made[first] = {**made[first], "content": [*(Part("image", image) for image in rest), *after]}
     return made
+
+
+def with_images(sample: Sample, request: Request) -> tuple[Sample, Request]:
+    """Both with an Image in the place of whatever else stands for a picture, so that none is stored whole."""
+    given = sample.meta.get("images")
+    if given is not None:
+        with suppress(DataError):
+            images = images_of(sample)
+            if images and images is not given:
+                sample = replace(sample, meta={**sample.meta, "images": tuple(images)})
+    prompt = request.prompt
+    if not isinstance(prompt, (str, Mapping)) and any(map(_has_parts, prompt)):
+        request = replace(request, prompt=[_with_images(turn) for turn in prompt])
+    return sample, request
 
 
 def images_of(sample: Sample) -> Sequence[Image]:
@@ -238,6 +254,20 @@ def _part(given: Any, places: _Places, *, marked: bool) -> list[Any]:
     if isinstance(given, Mapping) and not any(value for name, value in given.items() if name != "type"):
         return [Part("image", places.following())]
     return [Part("image", as_image(given))]
+
+
+def _with_images(turn: Message) -> Message:
+    return {**turn, "content": [*map(_with_image, turn["content"])]} if _has_parts(turn) else turn
+
+
+def _with_image(part: Any) -> Any:
+    if not isinstance(part, Part) or part.kind != "image" or isinstance(part.data, Image):
+        return part
+    try:
+        return Part("image", as_image(part.data))
+    except DataError:
+        # Whoever is to look at it says so, in the answer to this question.
+        return part
 
 
 def _get(part: Any, name: str) -> Any:
