@@ -15,7 +15,6 @@ from typing import Any
 from steelyard.cli.pairs import masked, read_pairs
 from steelyard.cli.progress import ProgressLine
 from steelyard.cli.screen import printable, tell
-from steelyard.data.source import Data
 from steelyard.errors import Interrupted, StoreError, UsageError
 from steelyard.evaluation import evaluate
 from steelyard.models.base import Model
@@ -100,8 +99,8 @@ class Series:
         finally:
             if progress is not None:
                 progress.close()
-        if isinstance(task.data, Data) and task.data.skipped:
-            run.update(skipped_rows=task.data.skipped, bad_rows=task.data.bad_rows)
+        if skipped := getattr(task.data, "skipped", 0):
+            run.update(skipped_rows=skipped, bad_rows=getattr(task.data, "bad_rows", []))
         tell(f"stored in {run.path}")
         return run
 
@@ -261,7 +260,9 @@ def _note(home: Path, asked: Mapping[str, Any]) -> None:
     """Write down what a series was begun with, where a pattern over its runs does not meet it."""
     try:
         home.mkdir(parents=True, exist_ok=True)
-        (home / _SERIES).write_text(json.dumps({"options": _mask(asked)}, indent=2) + "\n", "utf-8")
+        temporary = home / (_SERIES + ".new")
+        temporary.write_text(json.dumps({"options": _mask(asked)}, indent=2) + "\n", "utf-8")
+        temporary.replace(home / _SERIES)
     except OSError as error:
         raise StoreError(f"cannot write to {home}: {error.strerror or error}") from error
 
