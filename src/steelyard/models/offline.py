@@ -102,8 +102,9 @@ class OfflineModel(TokenModel):
         batch_size: int | None = None,
         max_tokens: int = 256,
         params: Mapping[str, Any] | None = None,
-        engine: Mapping[str, Any],
+        **engine: Any,
     ) -> None:
+        """Open all but the engine, which takes the options that are none of these."""
         from steelyard.models import checkpoints, pretrained
 
         self.source = checkpoints.find_source(
@@ -111,13 +112,13 @@ class OfflineModel(TokenModel):
         )
         config = checkpoints.read_config(self.source)
         self.tokenizer = checkpoints.read_tokenizer(self.source, tokenizer_kwargs or {})
-        self.engine = dict(engine)
+        self.engine = {"trust_remote_code": trust_remote_code, **engine}
         limits = {"min_pixels": min_pixels, "max_pixels": max_pixels}
         self.pixels = {name: value for name, value in limits.items() if value is not None}
         self._seer, known = None, False
         if getattr(config, "vision_config", None) is not None:
             self._seer, known = self._open_eyes(config, processor_kwargs or {})
-        self.pixels_told = self.pixels if known else {}
+        self.shaping = {**(processor_kwargs or {}), **(self.pixels if known else {})}
         self._gallery = Gallery() if known else Gallery(least=min_pixels, most=max_pixels)
         self.batch_size = batch_size or (_TEXTS if self._seer is None else _PICTURED)
         # Tokenizers and what they keep are not for two threads at once.

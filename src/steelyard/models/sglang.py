@@ -36,41 +36,11 @@ class Sglang(OfflineModel):
 
     others = OTHERS
 
-    def __init__(
-        self,
-        path: str | Path,
-        *,
-        revision: str | None = None,
-        cache_dir: str | None = None,
-        trust_remote_code: bool = False,
-        tokenizer_kwargs: Mapping[str, Any] | None = None,
-        processor_kwargs: Mapping[str, Any] | None = None,
-        min_pixels: int | None = None,
-        max_pixels: int | None = None,
-        chat: bool | None = None,
-        batch_size: int | None = None,
-        max_tokens: int = 256,
-        params: Mapping[str, Any] | None = None,
-        **engine: Any,
-    ) -> None:
+    def __init__(self, path: str | Path, **options: Any) -> None:
         need("sglang", extra="sglang")
-        super().__init__(
-            path,
-            revision=revision,
-            cache_dir=cache_dir,
-            trust_remote_code=trust_remote_code,
-            tokenizer_kwargs=tokenizer_kwargs,
-            processor_kwargs=processor_kwargs,
-            min_pixels=min_pixels,
-            max_pixels=max_pixels,
-            chat=chat,
-            batch_size=batch_size,
-            max_tokens=max_tokens,
-            params=params,
-            engine=engine,
-        )
-        self._engine = _open(str(self.source.folder), {"trust_remote_code": trust_remote_code, **engine})
-        self.positions = engine.get("context_length") or self.positions
+        super().__init__(path, **options)
+        self._engine = _open(str(self.source.folder), self.engine)
+        self.positions = self.engine.get("context_length") or self.positions
 
     def versions(self) -> Mapping[str, str]:
         """SGLang and what it computes with."""

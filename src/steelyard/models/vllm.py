@@ -37,48 +37,18 @@ class Vllm(OfflineModel):
 
     limits_pictures = True
 
-    def __init__(
-        self,
-        path: str | Path,
-        *,
-        revision: str | None = None,
-        cache_dir: str | None = None,
-        trust_remote_code: bool = False,
-        tokenizer_kwargs: Mapping[str, Any] | None = None,
-        processor_kwargs: Mapping[str, Any] | None = None,
-        min_pixels: int | None = None,
-        max_pixels: int | None = None,
-        chat: bool | None = None,
-        batch_size: int | None = None,
-        max_tokens: int = 256,
-        params: Mapping[str, Any] | None = None,
-        **engine: Any,
-    ) -> None:
+    def __init__(self, path: str | Path, **options: Any) -> None:
         need("vllm", extra="vllm")
         # Its hundred lines at every start would drown what is to be read here.
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
         self.others = _other_params()
-        super().__init__(
-            path,
-            revision=revision,
-            cache_dir=cache_dir,
-            trust_remote_code=trust_remote_code,
-            tokenizer_kwargs=tokenizer_kwargs,
-            processor_kwargs=processor_kwargs,
-            min_pixels=min_pixels,
-            max_pixels=max_pixels,
-            chat=chat,
-            batch_size=batch_size,
-            max_tokens=max_tokens,
-            params=params,
-            engine=engine,
-        )
-        options: dict[str, Any] = {"trust_remote_code": trust_remote_code, **engine}
-        if shaping := {**(processor_kwargs or {}), **self.pixels_told}:
-            options["mm_processor_kwargs"] = {**shaping, **engine.get("mm_processor_kwargs", {})}
+        super().__init__(path, **options)
+        engine = dict(self.engine)
+        if self.shaping:
+            engine["mm_processor_kwargs"] = {**self.shaping, **engine.get("mm_processor_kwargs", {})}
         if self._seer is not None and not _says_means(self.source.folder):
-            options = {_NORMALISING: False, **options}
-        self._llm = _open(str(self.source.folder), options)
+            engine = {_NORMALISING: False, **engine}
+        self._llm = _open(str(self.source.folder), engine)
         self.positions = int(self._llm.model_config.max_model_len)
 
     def versions(self) -> Mapping[str, str]:
