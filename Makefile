@@ -69,6 +69,7 @@ bench: $(VENV)/dev
 	$(BIN)/python benchmarks/embedded.py
 	$(BIN)/python benchmarks/local_models.py
 	$(BIN)/python benchmarks/uncertainty.py
+	$(BIN)/python benchmarks/vision.py
 
 stress: $(VENV)/base
 	$(BIN)/python benchmarks/kills.py
