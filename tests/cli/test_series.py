@@ -71,7 +71,7 @@ def test_the_json_and_the_page_carry_the_names(ask: Ask, files: Path) -> None:
         ("more", "prompt 1", "Say:  {input}", "echo"),
     ]
     assert runs[0]["spent"]["cost"]["rss_peak_bytes"] > runs[0]["spent"]["cost"]["rss_idle_bytes"] / 2
-    assert runs[0]["spent"]["latency"]["median"] > 0
+    assert 0 <= runs[0]["spent"]["latency"]["median"] <= runs[0]["spent"]["latency"]["most"]
     page = (files / "all.html").read_text()
     assert page.count('<article class="run">') == 8 and page.count('<article class="overview">') == 1
     for shown in ("8 runs", "By kind", "prompt 1", "Q: {input}", "latency ms"):
