@@ -7,7 +7,9 @@ one batch is answered, the next is prepared on a second thread, if the model has
 from __future__ import annotations
 
 import asyncio
+import atexit
 import itertools
+import sys
 import threading
 import time
 import weakref
@@ -33,6 +35,8 @@ watched: ContextVar[tuple[Request, Listener] | None] = ContextVar("watched", def
 
 # Times are told in microseconds: a stored answer has one for every token.
 _DIGITS = 6
+# How long a program that leaves waits for a batch under way, in seconds.
+_PATIENCE = 5.0
 
 
 class Listener:
@@ -116,7 +120,9 @@ class Batches:
         self.listeners: dict[int, Listener] = {}
         self.preparing = _Preparing(model) if ahead else None
         # A daemon: an interrupted program does not wait for a long batch to end.
-        threading.Thread(target=self._work, name=f"{model.name}.batch", daemon=True).start()
+        self.thread = threading.Thread(target=self._work, name=f"{model.name}.batch", daemon=True)
+        self.thread.start()
+        _running.add(self)
 
     async def ask(self, request: Request) -> Response:
         """Wait for the batch that this request ends up in."""
@@ -173,7 +179,7 @@ class Batches:
                 return None
             self.wave, self.waiting = itertools.chain([second], wave), []
         if batch is not None:
-            self.preparing.begin([call.request for call in batch])
+            self.preparing.begin([call.request for call in batch if not call.future.done()])
         return batch
 
     def _gather(self, *, wait: bool) -> None:
@@ -259,6 +265,21 @@ class Batches:
         return self._answer(requests[:half]) + self._answer(requests[half:])
 
 
+_running: weakref.WeakSet[Batches] = weakref.WeakSet()
+
+
+@atexit.register
+def _leave() -> None:
+    """Let the batches under way end: a thread that is in torch when Python goes aborts the process."""
+    if "torch" not in sys.modules:
+        return
+    end, left = clock() + _PATIENCE, list(_running)
+    for batches in left:
+        batches.close()
+    for batches in left:
+        batches.thread.join(max(0.0, end - clock()))
+
+
 class _Preparing:
     """The thread on which a model prepares one batch while it answers another."""
 
@@ -266,12 +287,14 @@ class _Preparing:
         self.model = model
         self.inbox: SimpleQueue[list[Request] | None] = SimpleQueue()
         self.done = threading.Event()
+        self.done.set()
         threading.Thread(target=self._work, name=f"{model.name}.prepare", daemon=True).start()
 
     def begin(self, requests: list[Request]) -> None:
-        """Prepare a batch."""
-        self.done.clear()
-        self.inbox.put(requests)
+        """Prepare a batch; nothing of one that was given up."""
+        if requests:
+            self.done.clear()
+            self.inbox.put(requests)
 
     def wait(self) -> None:
         """Wait until it is prepared."""
