@@ -224,6 +224,9 @@ def test_addresses_are_taken_only_where_they_are_allowed() -> None:
     (sample,) = Data(rows, images="none")
     assert sample.meta["image"] == "http://host/x.png"
     assert "images" not in sample.meta
+    for given in ("http://host/x.png", ["a.png"], {"path": "a.png"}, b"\x89PNG\r\n\x1a\n"):
+        (sample,) = Data([{"question": "q", "images": given}], images="none")
+        assert "images" not in sample.meta
     assert Data(rows, allow_remote_images=True).identity() == Data(rows).identity()
 
 

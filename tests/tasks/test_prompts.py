@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as Pictures
 
-from steelyard import Part, Request, Sample, Task, evaluate, open_task
+from steelyard import Data, Part, Request, Sample, Task, evaluate, open_task
 from steelyard.errors import DataError, RunMismatch
 from steelyard.media.images import Image
 from steelyard.metrics.text import exact
@@ -163,12 +164,15 @@ def test_messages_in_the_forms_of_services() -> None:
         "?",
         {"type": "input_audio", "input_audio": {}},
     ]
-    made: Any = compose_turns(turns(content), Sample("1", turns(content)))
+    body: Any = compose_turns(turns(content), Sample("1", turns(content)))
+    assert list(body) == ["messages"]  # for there is a part that only services know
+    made = body["messages"]
     assert made[0] == {"role": "system", "content": "Look."}
     parts = made[1]["content"]
     assert [part.kind for part in parts[:-1]] == ["text", "image", "image", "image", "text", "text"]
     assert [part.data.name for part in parts[1:4]] == ["one.png", "two.png", "one.png"]
     assert parts[-1] == {"type": "input_audio", "input_audio": {}}
+    assert isinstance(compose_turns(turns(content[:-1]), Sample("1", "")), list)
 
 
 def test_messages_with_pictures_beside_them() -> None:
@@ -222,6 +226,19 @@ def test_results_are_shown_apart_by_columns_that_make_no_difference_to_a_run() -
     choice = open_task("choice", data=[{"input": "a", "choices": ["b"], "target": 0}], by="likelihood")
     assert choice.by == ()
     assert choice.identity()["by"] == "likelihood"
+
+
+def test_parts_that_only_services_know_do_not_end_a_run(tmp_path: Path) -> None:
+    Pictures.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    video = {"type": "video_url", "video_url": {"url": "https://host/a.mp4"}}
+    shown = {"type": "image_url", "image_url": {"url": "a.png"}}
+    rows = [{"messages": [{"role": "user", "content": content}]} for content in ([video, shown], "words")]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    task = Task(name="t", data=Data(tmp_path / "rows.jsonl"), metrics=[exact])
+    run = evaluate(lambda prompt: type(prompt).__name__, task, chat=True, out=tmp_path / "run")
+    assert [record.response.text for record in run.records()] == ["dict", "list"]
+    first = next(run.records())
+    assert first.request.prompt["messages"][0]["content"][0] == video  # type: ignore[call-overload,index]
 
 
 class Looking(Task):

@@ -64,12 +64,15 @@ class Pictures:
             self._undecided = tuple(names)
         kept = {*self.columns, *self._undecided, *taken}
         self._others = tuple(name for name in row if name not in kept and is_encoded(row[name]))
-        return bool(self.columns or self._undecided or self._others)
+        return bool(self.columns or self._undecided or self._others or not self._looks)
 
     def take(self, row: dict[str, Any], where: str) -> None:
         """Put the pictures of a row into its `images`, in the place of their columns."""
         if self._undecided:
             self._look(row)
+        if not self._looks and looks_like_picture(row.get("images"), remote=True):
+            # What is called so is taken for the pictures of a sample by whoever asks about it.
+            del row["images"]
         home = self._folder_of(where)
         for column in self._others:
             if is_encoded(row.get(column)):

@@ -21,7 +21,7 @@ from steelyard.errors import DataError
 from steelyard.media.images import Image, as_image, as_images
 from steelyard.media.shapes import looks_like_picture
 from steelyard.metrics.extraction import LETTERS
-from steelyard.types import Message, Part, Request, Sample
+from steelyard.types import Message, Part, Prompt, Request, Sample
 
 Content = Union[str, list[Part]]
 """What a turn says: a text, or Parts where there are pictures."""
@@ -63,11 +63,19 @@ def compose(template: str, sample: Sample) -> Content:
     return _join([*places.left(), *pieces])
 
 
-def compose_turns(turns: Sequence[Any], sample: Sample) -> Sequence[Message]:
-    """The turns of a chat with their pictures as Parts; as they are where there are none."""
+def compose_turns(turns: Sequence[Any], sample: Sample) -> Prompt:
+    """The turns of a chat with their pictures as Parts; as they are where there are none.
+
+    Turns with parts that only a service understands (a video, say) become the body of a question to one.
+    """
     images = images_of(sample)
-    if not images and not any(_has_parts(turn) for turn in turns):
-        return turns
+    if images or any(_has_parts(turn) for turn in turns):
+        turns = _place(turns, images, sample)
+    return {"messages": turns} if any(map(_is_foreign, turns)) else turns
+
+
+def _place(turns: Sequence[Any], images: Sequence[Image], sample: Sample) -> Sequence[Message]:
+    """Turns with pictures as Parts, those that have no place first."""
     texts = [text for turn in turns if _is_asked(turn) for text in _texts(turn["content"])]
     places = _Places(images, texts)
     made = [_turn(turn, places) for turn in turns]
@@ -276,6 +284,11 @@ def _get(part: Any, name: str) -> Any:
 
 def _has_parts(turn: Any) -> bool:
     return isinstance(turn, Mapping) and isinstance(turn.get("content"), (list, tuple))
+
+
+def _is_foreign(turn: Any) -> bool:
+    """Whether a turn says something that is neither text nor a picture."""
+    return _has_parts(turn) and not all(isinstance(part, Part) for part in turn["content"])
 
 
 def _is_asked(turn: Any) -> bool:
