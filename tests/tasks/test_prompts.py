@@ -94,6 +94,12 @@ def test_columns_of_text_keep_their_names() -> None:
     assert shape(parts) == [ONE, TWO, "first word"]
 
 
+@pytest.mark.parametrize("place", ["{images}", "{image}"])
+def test_where_a_row_has_no_picture_nothing_is_shown(place: str) -> None:
+    assert compose(place + "What?{input}", sample("!", images=())) == "What?!"
+    assert compose(place + "What?", sample(images="a cat", image="a cat")) == "a catWhat?"
+
+
 def test_missing_pictures_are_named() -> None:
     with pytest.raises(DataError, match=r"no image 3.*it has 2"):
         compose("{image 3}", sample())

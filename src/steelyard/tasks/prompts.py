@@ -207,6 +207,9 @@ def _field(sample: Sample, name: str) -> Any:
         return getattr(sample, name)
     if name == "options" and sample.choices is not None:
         return lettered(sample.choices)
+    if name in ("images", "image") and sample.meta.get("images") == ():
+        # Where rows have pictures and this one has none, nothing stands there.
+        return sample.meta.get("image", "")
     return sample.meta.get(name)
 
 
