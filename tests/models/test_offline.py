@@ -128,7 +128,9 @@ def test_identity_has_weights_and_engine_and_no_secret(folder: Path) -> None:
     told = json.dumps(Plainly(folder, params={"temperature": 0.5}).identity())
     assert "hidden" not in told
     read = json.loads(told)
-    assert read["engine"] == {"kind": "plain", "trust_remote_code": False} and read["versions"] == {"plain": "1"}
+    assert read["engine"] == {"kind": "plain", "trust_remote_code": False} and read["versions"] == {
+        "plain": "1"
+    }
     assert read["params"] == {"max_tokens": 256, "temperature": 0.5}
     assert read["weights"].startswith("b2-") and read["chat"] is True
 
