@@ -12,9 +12,9 @@ from typing import Any
 
 _MATTERS = (
     "numpy", "tokenizers", "torch", "transformers", "peft", "accelerate", "datasets", "safetensors",
-    "llama_cpp", "vllm", "sacrebleu", "rapidfuzz", "pyarrow",
+    "llama_cpp", "vllm", "sglang", "sacrebleu", "rapidfuzz", "pyarrow", "PIL", "torchvision", "pypdfium2",
 )  # fmt: skip
-_DISTRIBUTIONS = {"llama_cpp": "llama-cpp-python"}
+_DISTRIBUTIONS = {"llama_cpp": "llama-cpp-python", "PIL": "pillow"}
 
 
 def describe_environment() -> dict[str, Any]:

@@ -53,7 +53,7 @@ class Gallery(BaseHTTPRequestHandler):
         self.send(b"", code=302, Location="/picture.png")
 
     def local(self) -> None:
-        self.send(b"", code=302, Location=f"file://{Path(__file__)}")
+        self.send(b"", code=302, Location=f"file://{Path(__file__)}?key=word")
 
     def ftp(self) -> None:
         self.send(b"", code=302, Location="ftp://localhost/picture.png")

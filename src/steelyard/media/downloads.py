@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import socket
 import time
-from http.client import HTTPException, IncompleteRead
+from http.client import HTTPException, IncompleteRead, responses
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
@@ -53,7 +53,10 @@ def download(url: str) -> bytes:
             return _body(answer, name, end)
     except HTTPError as error:
         with error:
-            raise DataError(f"{name} answered {error.code} {error.reason}") from None
+            # Not the library's own reason: it may hold the address that it was sent on to, with its keys.
+            raise DataError(
+                f"{name} answered {error.code} {responses.get(error.code, '')}".rstrip()
+            ) from None
     except IncompleteRead as error:
         raise DataError(f"{name} is cut off after {len(error.partial):,} bytes") from None
     except (URLError, HTTPException, OSError, ValueError) as error:
