@@ -182,26 +182,31 @@ class _Evaluation:
 
 
 def _run_to_end(evaluation: _Evaluation, model: Model, concurrency: int | None) -> None:
-    run, progress = evaluation.run, evaluation.progress
+    run, progress, meter = evaluation.run, evaluation.progress, Meter()
+
+    def costs() -> list[dict[str, Any]]:
+        """Those of all sittings, this one's with how many answers it covers."""
+        sitting = {**asdict(meter.cost), "answers": progress.done - progress.resumed}
+        return [*run.about.get("cost", []), sitting]
+
     try:
-        with Meter() as meter:
+        with meter:
             run_to_end(execute(model, evaluation.questions(), evaluation.keep, concurrency=concurrency))
     except (KeyboardInterrupt, asyncio.CancelledError) as error:
-        run.update(state="interrupted")
+        run.update(state="interrupted", cost=costs())
         hint = f"go on with: steelyard eval --resume {shlex.quote(str(run.path))}"
         raise Interrupted(f"stopped; {progress.done} answers are stored", hint=hint) from error
     except Exception as error:
         # A full disk may be what stopped it, and then nothing can be noted either.
         with contextlib.suppress(StoreError):
-            run.update(state="stopped", reason=describe(error))
+            run.update(state="stopped", reason=describe(error), cost=costs())
         raise
     finally:
         run.close()
-    costs = [*run.about.get("cost", []), {**asdict(meter.cost), "answers": progress.done - progress.resumed}]
     results = [asdict(result) for result in progress.summary.results()]
     # Once more, because what matters is loaded only now.
     environment = describe_environment()
-    run.update(state="done", answers=progress.done, results=results, cost=costs, environment=environment)
+    run.update(state="done", answers=progress.done, results=results, cost=costs(), environment=environment)
 
 
 def rescore(

@@ -56,6 +56,8 @@ def test_an_interrupted_run_goes_on(begin: Begin, folder: Path, number: signal.S
     indices = [json.loads(line)["index"] for line in log.read_text().splitlines()]
     assert sorted(indices) == list(range(40))
     assert "1.000" in out
+    costs = json.loads((folder / "r" / "run.json").read_text())["cost"]
+    assert [sitting["answers"] for sitting in costs] == [stored, 40 - stored]
 
 
 def test_several_runs_go_on_together(begin: Begin, folder: Path) -> None:

@@ -24,6 +24,7 @@ COSTS = [
         "rss_idle_bytes": 800 * MIB,
         "rss_peak_bytes": 1000 * MIB,
         "gpu_peak_bytes": 2**30,
+        "answers": 2,
     },
     {
         "wall": 1.0,
@@ -31,6 +32,7 @@ COSTS = [
         "rss_idle_bytes": 700 * MIB,
         "rss_peak_bytes": 1500 * MIB,
         "gpu_energy_joules": 40.0,
+        "answers": 1,
     },
 ]
 
@@ -99,6 +101,13 @@ def test_all_of_it_is_said(run: Run) -> None:
     page = draw_page([contents])
     for text in ("loading the model", "GPU energy an answer", "median 100 tokens a second"):
         assert text in page
+
+
+def test_there_is_no_rate_where_a_sitting_left_no_cost(run: Run) -> None:
+    run.update(cost=COSTS[1:])
+    spent = spending_of(read_contents(run))
+    assert spent.cost is not None and spent.cost["wall"] == 1.0
+    assert spent.answers_per_second is None and spent.tokens_per_second is None
 
 
 def test_one_answer_shows_its_own(run: Run) -> None:

@@ -23,7 +23,7 @@ class Spending:
 
     `load` and `cost` are those of loading the model and of all sittings of the run. Of single answers
     `latency`, `ttft` and `pace` (tokens a second) are told by their median, percentiles and most;
-    `cpu_each` and `joules_each` are means.
+    `cpu_each` and `joules_each` are means. The answers a second are those that did not fail.
     """
 
     load: Mapping[str, Any] | None
@@ -41,7 +41,10 @@ def spending_of(contents: Contents) -> Spending:
     """What a run spent."""
     about, measured = contents.run.about, contents.measured
     cost = _total(about.get("cost") or [])
-    wall = cost["wall"] if cost else 0.0
+    # A sitting that was killed left no cost: then nobody knows how long all the answers took.
+    covered = sum(sitting.get("answers", 0) for sitting in about.get("cost") or [])
+    wall = cost["wall"] if cost and covered >= contents.answers else 0.0
+    good = contents.answers - contents.failed
     return Spending(
         load=about.get("load"),
         cost=cost,
@@ -50,7 +53,7 @@ def spending_of(contents: Contents) -> Spending:
         pace=_spread(contents.pace),
         cpu_each=contents.cpu / measured if measured else None,
         joules_each=contents.joules / measured if measured and contents.joules else None,
-        answers_per_second=contents.answers / wall if wall else None,
+        answers_per_second=good / wall if wall and good else None,
         tokens_per_second=contents.tokens_out / wall if wall and contents.tokens_out else None,
     )
 
