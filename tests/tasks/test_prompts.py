@@ -247,6 +247,15 @@ def test_parts_that_only_services_know_do_not_end_a_run(tmp_path: Path) -> None:
     assert first.request.prompt["messages"][0]["content"][0] == video  # type: ignore[call-overload,index]
 
 
+def test_a_turn_that_calls_a_tool_does_not_end_a_run(tmp_path: Path) -> None:
+    call = {"role": "assistant", "content": None, "tool_calls": [{"id": "1", "type": "function"}]}
+    task = Task(name="t", data=[Sample("1", [{"role": "user", "content": "Time?"}, call])], metrics=[exact])
+    run = evaluate(lambda prompt: type(prompt).__name__, task, chat=True, out=tmp_path / "run")
+    (record,) = run.records()
+    assert record.response.text == "dict"
+    assert record.request.prompt["messages"][1] == call  # type: ignore[call-overload,index]
+
+
 class Looking(Task):
     """A task that asks about pictures in any form, those of the sample and one more."""
 

@@ -66,7 +66,7 @@ def compose(template: str, sample: Sample) -> Content:
 def compose_turns(turns: Sequence[Any], sample: Sample) -> Prompt:
     """The turns of a chat with their pictures as Parts; as they are where there are none.
 
-    Turns with parts that only a service understands (a video, say) become the body of a question to one.
+    Turns that only a service understands (a video, a tool's call) become the body of a question to one.
     """
     images = images_of(sample)
     if images or any(_has_parts(turn) for turn in turns):
@@ -290,7 +290,9 @@ def _has_parts(turn: Any) -> bool:
 
 
 def _is_foreign(turn: Any) -> bool:
-    """Whether a turn says something that is neither text nor a picture."""
+    """Whether a turn says something that is neither text nor a picture, or nothing (a tool is called)."""
+    if isinstance(turn, Mapping) and turn.get("content") is None:
+        return True
     return _has_parts(turn) and not all(isinstance(part, Part) for part in turn["content"])
 
 
