@@ -129,6 +129,13 @@ def test_an_answer_with_tokens_and_all_else_it_says() -> None:
     assert "content" not in response.raw
 
 
+def test_what_a_service_says_beside_its_choices_is_kept() -> None:
+    more = {"prompt_logprobs": [None, {"5": {"logprob": -1.5}}], "system_fingerprint": "b7", "metadata": None}
+    raw = answered({**completion("a"), **more}).raw
+    assert (raw["prompt_logprobs"], raw["system_fingerprint"]) == (more["prompt_logprobs"], "b7")
+    assert not raw.keys() & {"id", "object", "created", "choices", "metadata"}
+
+
 @pytest.mark.parametrize(
     ("message", "text"),
     [

@@ -25,6 +25,8 @@ from steelyard.wire.turns import accept_turn, encode_prompt, has_pictures
 
 _LONGEST_ERROR = 500
 _ROLES = {"content", "role", "model"}
+# What of a whole answer says nothing about what was asked.
+_WRAPPING = {"id", "object", "created", "choices"}
 
 
 class OpenAI(Wire):
@@ -175,7 +177,8 @@ def _read_choice(answer: dict[str, Any], choice: dict[str, Any]) -> Response:
     refusal = message.get("refusal")
     more = {**choice, **{key: value for key, value in message.items() if key not in _ROLES}}
     raw = {key: value for key, value in more.items() if key not in ("message", "text", "index")}
-    raw = {"model": answer.get("model"), "usage": answer.get("usage"), **raw}
+    # Some services say more beside their choices: what the prompt was made of, how likely it was, …
+    raw = {**{key: value for key, value in answer.items() if key not in _WRAPPING}, **raw}
     if len(answer["choices"]) > 1:
         raw["choices"] = answer["choices"]
     return Response(
