@@ -206,7 +206,7 @@ def test_how_closely_a_service_is_to_look_is_kept() -> None:
 
 
 def test_messages_of_text_go_through_as_they_are() -> None:
-    given_ = [*turns("hi"), {"role": "assistant", "content": None, "tool_calls": []}]
+    given_ = [*turns("hi"), {"role": "assistant", "content": "", "tool_calls": []}]
     assert Task(name="t", data=[], metrics=[exact]).prompt(Sample("1", given_), chat=True) is given_
     assert compose_turns(given_, Sample("1", given_)) is given_
 
