@@ -128,6 +128,32 @@ def ours(model: Path, samples: int, *, ahead: bool) -> list[str]:
     return asyncio.run(ask_all())
 
 
+Spans = list[tuple[float, float]]
+
+
+def watch_spans(method: str) -> Spans:
+    """When a method of vision models runs, from now on."""
+    from steelyard.models.vision import VisionModel
+
+    plain, spans = getattr(VisionModel, method), []
+
+    def timed(*arguments: Any) -> Any:
+        begin = time.perf_counter()
+        try:
+            return plain(*arguments)
+        finally:
+            spans.append((begin, time.perf_counter()))
+
+    setattr(VisionModel, method, timed)
+    return spans
+
+
+def shared(some: Spans, others: Spans) -> float:
+    """How long both went on at once."""
+    pairs = ((max(a, c), min(b, d)) for a, b in some for c, d in others)
+    return sum(end - begin for begin, end in pairs if end > begin)
+
+
 def contest(contestant: str, model: Path, samples: int) -> None:
     """Run one contestant in this process and print what it cost, its start not counted."""
     import torch
@@ -142,9 +168,12 @@ def contest(contestant: str, model: Path, samples: int) -> None:
         )
 
     run(4)
+    preparing, answering = watch_spans("prepare"), watch_spans("batch")
     wall, cpu = time.perf_counter(), time.process_time()
     said = run(samples)
     told = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu, "answers": said}
+    told["prepared"] = sum(end - begin for begin, end in preparing)
+    told["beside"] = shared(preparing, answering)
     print(json.dumps(told))
 
 
@@ -190,6 +219,8 @@ def report(results: dict[str, dict[str, Any]], samples: int) -> None:
     ratio = walls["loop"] / walls["steelyard"]
     print(f"steelyard answers {ratio:.2f} times as fast as the loop (target {TARGET})")
     print(f"and {walls['unprepared'] / walls['steelyard']:.2f} times as fast as without preparing ahead")
+    prepared, beside = results["steelyard"]["prepared"], results["steelyard"]["beside"]
+    print(f"pictures were prepared for {prepared:.2f} s, {beside:.2f} s of it while the model answered")
 
 
 def main() -> None:
@@ -224,7 +255,8 @@ def main() -> None:
             runs[name].append({**told, "rss": measured.rss_mb})
     results = {}
     for name, of_it in runs.items():
-        middle = {key: statistics.median(run[key] for run in of_it) for key in ("wall", "cpu", "rss")}
+        figures = ("wall", "cpu", "rss", "prepared", "beside")
+        middle = {key: statistics.median(run[key] for run in of_it) for key in figures}
         results[name] = {**middle, "answers": of_it[-1]["answers"]}
     report(results, options.samples)
     if options.images:
