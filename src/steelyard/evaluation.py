@@ -269,6 +269,7 @@ def _describe(model: Model, task: Task) -> dict[str, Any]:
         "extract": reference(task.extract),
         "by": list(task.by),
         "load": None if load is None else asdict(load),
+        "elsewhere": model.elsewhere,
         "environment": describe_environment(),
     }
 

@@ -61,11 +61,11 @@ def test_texts_are_answered_as_by_transformers(model: Sglang, folder: Path) -> N
     check_times([one for one in theirs if one.scores is None])
 
 
-def test_what_is_asked_at_once_is_answered_together_and_measured(model: Sglang) -> None:
+def test_what_is_asked_at_once_is_answered_together(model: Sglang) -> None:
     requests = [Request(str(n), f"Number {n} is", params={"max_tokens": 4}) for n in range(40)]
     responses = asyncio.run(all_answers(model, requests))
     assert [one.text for one in responses] == [one.text for one in model.batch(requests)]
-    assert all(one.cost is not None and one.cost.shared > 1 for one in responses)
+    assert model.elsewhere and all(one.cost is None for one in responses)
     check_times(responses)
 
 

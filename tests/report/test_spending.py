@@ -103,6 +103,11 @@ def test_all_of_it_is_said(run: Run) -> None:
         assert text in page
 
 
+def test_what_a_model_computes_elsewhere_is_said_not_to_be_counted(run: Run) -> None:
+    run.update(elsewhere=True)
+    assert "computes in others" in dict(tell_cost(read_contents(run)))["counted"]
+
+
 def test_there_is_no_rate_where_a_sitting_left_no_cost(run: Run) -> None:
     run.update(cost=COSTS[1:])
     spent = spending_of(read_contents(run))

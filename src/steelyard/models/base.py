@@ -39,6 +39,8 @@ class Model:
     """Whether it wants prompts as the turns of a chat."""
     options: Mapping[str, Any] = MappingProxyType({})
     """The options it was opened with."""
+    elsewhere: bool = False
+    """Whether it computes in other processes, whose time and memory no cost told here includes."""
     load_cost: Cost | None = None
     """What it cost to open it, where `open_model` did."""
 

@@ -33,6 +33,8 @@ _LONGEST_WAIT = 600.0
 class HttpModel(Model):
     """A service that answers requests over HTTP."""
 
+    elsewhere = True
+
     def __init__(
         self,
         url: str,

@@ -35,6 +35,7 @@ class Sglang(OfflineModel):
     """A Hugging Face model, from a folder or the hub, computed by SGLang."""
 
     others = OTHERS
+    elsewhere, metered = True, False
 
     def __init__(self, path: str | Path, **options: Any) -> None:
         need("sglang", extra="sglang")

@@ -50,6 +50,8 @@ class Vllm(OfflineModel):
             engine = {_NORMALISING: False, **engine}
         self._llm = _open(str(self.source.folder), engine)
         self.positions = int(self._llm.model_config.max_model_len)
+        self.elsewhere = _computes_elsewhere(self._llm)
+        self.metered = not self.elsewhere
 
     def versions(self) -> Mapping[str, str]:
         """vLLM and what it computes with."""
@@ -109,6 +111,15 @@ def _open(folder: str, options: Mapping[str, Any]) -> Any:
         return LLM(folder, **{"disable_log_stats": False, **options})
     except Exception as error:
         raise ModelError(f"vLLM cannot load {folder}: {describe(error)}") from error
+
+
+def _computes_elsewhere(llm: Any) -> bool:
+    """Whether the engine has processes of its own."""
+    from vllm import envs
+
+    return (
+        bool(envs.VLLM_ENABLE_V1_MULTIPROCESSING) or llm.llm_engine.vllm_config.parallel_config.world_size > 1
+    )
 
 
 def _says_means(folder: Path) -> bool:

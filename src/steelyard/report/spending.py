@@ -78,6 +78,8 @@ def tell_times(contents: Contents) -> Iterator[tuple[str, str]]:
 def tell_cost(contents: Contents) -> Iterator[tuple[str, str]]:
     """What the load, the run and its answers cost, each with its name."""
     spent = spending_of(contents)
+    if contents.run.about.get("elsewhere"):
+        yield "counted", "this process alone: the model computes in others"
     if spent.load:
         yield "loading the model", ", ".join(f"{name} {value}" for name, value in facts_of(spent.load))
     if spent.cost is None:
