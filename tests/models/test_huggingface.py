@@ -154,7 +154,7 @@ def test_missing_weights_are_named(copy: Path) -> None:
 def test_an_architecture_that_is_no_text_model_is_named(copy: Path) -> None:
     settings = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps({**settings, "architectures": ["LlamaForNothing"]}))
-    with pytest.raises(ModelError, match="no model of text.*: its architecture is LlamaForNothing"):
+    with pytest.raises(ModelError, match=r"no model of text.*: its architecture is LlamaForNothing"):
         load_huggingface(copy, device="cpu")
     assert all(say(load_huggingface(copy, task="causal", device="cpu", max_tokens=2)))
 
