@@ -60,7 +60,7 @@ class EngineModel(ModelInterface):
 
     @property
     def measurements(self) -> list[dict[str, Any]]:
-        """Of each answer kept: its seconds, the seconds to its first piece, tokens, tokens a second, cost."""
+        """Of each answer kept: seconds, those to its first token and for each other, tokens, rate, cost."""
         return [_measure(response) for response in self.responses]
 
     def close(self) -> None:
@@ -146,6 +146,7 @@ def _measure(response: Response) -> dict[str, Any]:
     return {
         "seconds": seconds,
         "ttft": timing.ttft if timing is not None else None,
+        "tpot": timing.tpot(out) if timing is not None and out else None,
         "tokens_in": tokens.input if tokens is not None else None,
         "tokens_out": out,
         "tokens_per_second": out / seconds if out and seconds else None,

@@ -129,6 +129,8 @@ def test_a_hugging_face_folder(checkpoint: Path, red: Path) -> None:
         measured = model.measurements[0]
     assert measured["tokens_out"] > 0
     assert 0 < measured["ttft"] <= measured["seconds"]
+    rest = (measured["tokens_out"] - 1) * (measured["tpot"] or 0)
+    assert measured["ttft"] + rest <= measured["seconds"] + 1e-6
     assert measured["cost"].cpu >= 0
     with ModelFactory.get_model(
         "hf-vl", {**init, "system_prompt": "Answer in capital letters only."}
