@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from unittest.mock import patch
 
 import pytest
 
+from steelyard.models.base import Model
 from steelyard.types import Message, Part, Request, Response
 
 os.environ.update(
@@ -44,6 +46,11 @@ PROMPTS = [
     "Which of these is a planet?\nAnswer:",
 ]
 CHOICES = [[" Mars", " the quick brown fox"], ["A", "B", "C", "D"], [" 7", " 12", " 345 apples", " 6"]]
+
+
+async def all_answers(model: Model, requests: list[Request]) -> list[Response]:
+    """What is answered when all is asked at once."""
+    return await asyncio.gather(*(model.ask(request) for request in requests))
 
 
 def write_text_model(folder: Path) -> Path:

@@ -20,6 +20,7 @@ pytest.importorskip(
 
 from engines import (
     SGLANG,
+    all_answers,
     ask,
     check_alike,
     check_times,
@@ -32,13 +33,9 @@ from steelyard import open_model
 from steelyard.errors import UnknownName
 from steelyard.models.base import Model
 from steelyard.models.sglang import Sglang
-from steelyard.types import Request, Response
+from steelyard.types import Request
 
 pytestmark = [pytest.mark.real, pytest.mark.engines, pytest.mark.filterwarnings("ignore")]
-
-
-async def all_answers(model: Model, requests: list[Request]) -> list[Response]:
-    return await asyncio.gather(*(model.ask(request) for request in requests))
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip("vllm", reason="needs an environment with vLLM: make test-engines", exc_type=ImportError)
 
 from engines import (
+    all_answers,
     ask,
     check_alike,
     check_times,
@@ -27,7 +28,7 @@ from steelyard import open_model
 from steelyard.errors import ModelError, UnknownName
 from steelyard.models.base import Model
 from steelyard.models.vllm import Vllm
-from steelyard.types import Request, Response
+from steelyard.types import Request
 
 pytestmark = [pytest.mark.real, pytest.mark.engines, pytest.mark.filterwarnings("ignore")]
 OPTIONS: dict[str, Any] = {
@@ -37,10 +38,6 @@ OPTIONS: dict[str, Any] = {
     "max_num_seqs": 16,
     "max_tokens": 12,
 }
-
-
-async def all_answers(model: Model, requests: list[Request]) -> list[Response]:
-    return await asyncio.gather(*(model.ask(request) for request in requests))
 
 
 @pytest.fixture(scope="module")
