@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ _TYPES: dict[str, Any] = {
     "model": str, "messages": list, "max_tokens": int, "max_completion_tokens": int, "seed": int,
     "temperature": (int, float), "top_p": (int, float), "top_k": int, "min_p": (int, float), "regex": str,
     "repetition_penalty": (int, float), "stop": (str, list), "n": int, "logprobs": bool,
+    "stream": bool, "stream_options": dict,
 }  # fmt: skip
 
 
@@ -36,6 +38,32 @@ def completion(text: Any, *, tokens: tuple[int, int] = (7, 3), **message: Any) -
         ],
         "usage": usage,
     }
+
+
+def events(text: str, *, tokens: tuple[int, int] = (7, 3)) -> list[bytes]:
+    """The events of a streamed answer, a word each, as they are documented."""
+    about = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion.chunk",
+        "created": 1_700_000_000,
+        "model": "served",
+    }
+    usage = completion("", tokens=tokens)["usage"]
+    words = [word + " " * (n + 1 < len(text.split(" "))) for n, word in enumerate(text.split(" "))]
+    deltas: list[tuple[dict[str, str], str | None]] = [({"role": "assistant", "content": ""}, None)]
+    deltas += [*(({"content": word}, None) for word in words), ({}, "stop")]
+    told: list[dict[str, Any]] = [
+        {**about, "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]}
+        for delta, finish in deltas
+    ]
+    told.append({**about, "choices": [], "usage": usage})
+    return [*(b"data: " + json.dumps(one).encode() + b"\n\n" for one in told), b"data: [DONE]\n\n"]
+
+
+def streamed(pieces: list[bytes]) -> list[bytes]:
+    """The bytes of an answer in chunks, a piece each, sent one after the other."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return [head, *(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces), b"0\r\n\r\n"]
 
 
 def refusal(message: str, *, status: int = 400, **headers: str) -> bytes:
@@ -96,7 +124,7 @@ def chatting(
 ) -> Iterator[Service]:
     """A service that answers what `answer` makes of each good question: a text, a body or bytes."""
 
-    def step(asked: Asked) -> bytes:
+    def step(asked: Asked) -> Any:
         if asked.target == "/v1/models" and asked.method == "GET":
             return reply({"object": "list", "data": [{"id": name, "object": "model"} for name in models]})
         if asked.target != "/v1/chat/completions" or asked.method != "POST":
@@ -108,6 +136,8 @@ def chatting(
         found = answer(asked)
         if isinstance(found, bytes):
             return found
+        if asked.json.get("stream") and isinstance(found, str):
+            return streamed(events(found))
         return reply(completion(found) if isinstance(found, str) else found)
 
     with serving(step) as service:

@@ -118,8 +118,7 @@ class OpenAIVL(EngineModel):
     name, kind, engine = "openai-vl", "OpenAI", "openai"
 
     def _open(self, options: Mapping[str, Any]) -> Model:
-        named = None if self.model_name == self.name else self.model_name
-        return open_model("openai", model=named, **options)
+        return _ask_service(self, options)
 
 
 class SGLangVL(EngineModel):
@@ -130,13 +129,18 @@ class SGLangVL(EngineModel):
     def _open(self, options: Mapping[str, Any]) -> Model:
         if "url" not in options:
             return super()._open(options)
-        named = None if self.model_name == self.name else self.model_name
-        return open_model("openai", model=named, **options)
+        return _ask_service(self, options)
 
 
 READY: Mapping[str, type[EngineModel]] = {
     made.name: made for made in (HuggingFaceVL, VLLMVL, SGLangVL, OpenAIVL)
 }
+
+
+def _ask_service(door: EngineModel, options: Mapping[str, Any]) -> Model:
+    named = None if door.model_name == door.name else door.model_name
+    # In a stream, so that the time to the first token is known.
+    return open_model("openai", model=named, **{"stream": True, **options})
 
 
 def _measure(response: Response) -> dict[str, Any]:

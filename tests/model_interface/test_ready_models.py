@@ -53,6 +53,7 @@ def test_a_service(red: Path) -> None:
     measured = model.measurements[-1]
     assert (measured["tokens_in"], measured["tokens_out"]) == (7, 3)
     assert measured["tokens_per_second"] == pytest.approx(3 / measured["seconds"])
+    assert 0 < measured["ttft"] < measured["ttft"] + 2 * measured["tpot"] <= measured["seconds"]
 
 
 def test_the_name_of_a_service_that_has_one_model_need_not_be_said(red: Path) -> None:

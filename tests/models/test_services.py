@@ -233,3 +233,16 @@ def test_the_wire_by_its_name() -> None:
     with chatting() as service:
         model = HttpModel(service.url, wire="openai")
         assert ask(model, "a")[0].error == "HTTP 400: model and messages are required"
+
+
+def test_of_a_streamed_answer_every_piece_has_its_time() -> None:
+    with chatting(lambda asked: "one two three four") as service:
+        model = open_model("openai", url=service.url, stream=True)
+        (streamed,) = answer(model, [Request("0", "?")])
+        model.close()
+        (whole,) = answer(open_model("openai", url=service.url), [Request("0", "?")])
+    assert (streamed.text, streamed.tokens) == (whole.text, whole.tokens)
+    timing = streamed.timing
+    assert timing is not None and whole.timing is not None and whole.timing.ttft is None
+    assert len(timing.chunks) == 4
+    assert timing.sent < timing.chunks[0] < timing.chunks[1] < timing.chunks[3] <= timing.done

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat_service import completion, find_fault
+from chat_service import completion, events, find_fault
 from steelyard.errors import DataError, UsageError
 from steelyard.media.images import as_image
 from steelyard.types import Part, Request, Response, Tokens
@@ -313,3 +313,60 @@ def test_what_is_no_question(body: Any, said: str) -> None:
 )
 def test_where_it_is_spoken(url: str, where: str) -> None:
     assert OpenAI().locate(url) == where
+
+
+def joined(body: bytes) -> tuple[Response, Exchange]:
+    exchange = OpenAI(model="m", stream=True).open([Request(id="0", prompt="?")])
+    (response,) = exchange.decode_answer(body)
+    return response, exchange
+
+
+def test_a_stream_is_asked_for_with_its_usage() -> None:
+    body = sent("?", OpenAI(model="m", stream=True))
+    assert find_fault(body) is None
+    assert (body["stream"], body["stream_options"]) == (True, {"include_usage": True})
+    with pytest.raises(UsageError, match="n=2"):
+        sent("?", OpenAI(model="m", stream=True), n=2)
+
+
+@pytest.mark.parametrize("line", [b"\n", b"\r\n", b"\r"])
+def test_the_events_of_a_stream_are_one_answer(line: bytes) -> None:
+    body = b"".join([b": keepalive\n\n", *events("no, it is green")]).replace(b"\n", line)
+    response, exchange = joined(body)
+    (whole,) = question("?").decode_answer(json.dumps(completion("no, it is green")).encode())
+    assert (response.text, response.tokens) == (whole.text, whole.tokens)
+    assert response.raw["finish_reason"] == "stop"
+    assert [body[:end].count(b'"content"') for end in exchange.ends] == [2, 3, 4, 5]
+
+
+def test_a_stream_that_says_less_or_more_than_usual() -> None:
+    first, *words, end, usage, done = events("a b")
+    assert joined(b"".join([first, *words, end]))[0].text == "a b"
+    thought = words[0].replace(b'"content": "a "', b'"reasoning_content": "hm"')
+    assert joined(b"".join([first, thought, words[1], end, usage, done]))[0].raw["reasoning_content"] == "hm"
+    likely = [
+        word.replace(b'"logprobs": null', b'"logprobs": {"content": [%d]}' % n)
+        for n, word in enumerate(words)
+    ]
+    assert joined(b"".join([first, *likely, end]))[0].raw["logprobs"] == {"content": [0, 1]}
+    fault = b'data: {"error": {"message": "out of memory"}}\n\n'
+    for pieces, said in (
+        ([first, words[0]], "ended before"),
+        ([first, words[0], end[:-9]], "ended before"),
+        ([first, fault], "out of memory"),
+        ([b'data: {"choices": 7}\n\n'], "odd choices"),
+        ([b'data: {"choices": [{"delta": [], "logprobs": 1}]}\n\n'], "ended before"),
+        ([b"data: 7\n\n"], "no object"),
+        ([b"data: {oops\n\n"], "not JSON"),
+    ):
+        with pytest.raises(DataError, match=said):
+            joined(b"".join(pieces))
+
+
+@given(st.lists(st.sampled_from([*events("one two"), b"data: {}\n\n", b"event: x\n", b"\n", b"data"])))
+def test_odd_streams_are_answers_or_data_errors(pieces: list[bytes]) -> None:
+    try:
+        response, exchange = joined(b"data: {}\n\n" + b"".join(pieces))
+    except DataError:
+        return
+    assert (not response.text) or exchange.ends

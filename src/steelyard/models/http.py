@@ -162,25 +162,28 @@ class HttpModel(Model):
                 # One that cannot be said in JSON shall cost only itself.
                 return [response for request in requests for response in await self._send([request])]
             return [Response(error=self._credentials.mask(f"the prompt cannot be sent: {error}"))]
-        answer = await self._deliver(body)
+        answer, begun = await self._deliver(body)
         failure = answer if isinstance(answer, str) else ""
         responses: Sequence[Response] = ()
+        chunks: Sequence[float] = ()
         if isinstance(answer, Answer):
             try:
                 responses = exchange.decode_answer(answer.body)
+                chunks = answer.when(exchange.ends)
             except DataError as error:
                 failure = self._credentials.mask(str(error))
-        timing = Timing(due=sent, sent=sent, done=clock())
+        timing = Timing(due=sent, sent=begun, chunks=chunks, done=clock())
         if failure:
             return [Response(error=failure, timing=timing)] * len(requests)
         return [_finish(response, timing, self._credentials) for response in responses]
 
-    async def _deliver(self, body: bytes) -> Answer | str:
-        """A good answer, or what went wrong in the last of the tries."""
+    async def _deliver(self, body: bytes) -> tuple[Answer | str, float]:
+        """A good answer, or what went wrong in the last of the tries; and when that one began."""
         failure = ""
         for attempt in range(self.retries + 1):
             wait = self.backoff * 2.0**attempt * random.uniform(0.75, 1.25)
             await self._wait_for_turn()
+            begun = clock()
             try:
                 sending = self._origin.post(
                     self._credentials.target, headers=self._credentials.headers, body=body
@@ -192,7 +195,7 @@ class HttpModel(Model):
                     break
             else:
                 if 200 <= answer.status < 300:
-                    return answer
+                    return answer, begun
                 failure = self._read_failure(answer)
                 if not self._is_passing(answer.status):
                     break
@@ -202,7 +205,7 @@ class HttpModel(Model):
                     break
             if attempt < self.retries:
                 await asyncio.sleep(wait)
-        return failure if attempt == 0 else f"{failure} (after {attempt + 1} tries)"
+        return (failure if attempt == 0 else f"{failure} (after {attempt + 1} tries)"), begun
 
     def _is_passing(self, status: int) -> bool:
         if self.retry_statuses is not None:

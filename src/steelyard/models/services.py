@@ -33,6 +33,7 @@ def open_openai(
     temperature: float | None = None,
     params: Mapping[str, Any] | None = None,
     detail: str | None = None,
+    stream: bool = False,
     auth: Auth = "bearer",
     headers: Mapping[str, str] | None = None,
     timeout: float = 600.0,
@@ -46,7 +47,7 @@ def open_openai(
     """A chat service; without `model` the only one that it lists, without `url` OpenAI's own.
 
     What is not said of an answer (max_tokens, temperature, …) the service decides; `params` holds
-    whatever else it understands.
+    whatever else it understands. With `stream` the time of the first and of every other piece is known.
     """
     address = url or os.environ.get(_ADDRESS) or _OWN
     if api_key is None and (url is None or urlsplit(url).hostname == urlsplit(_OWN).hostname):
@@ -58,7 +59,7 @@ def open_openai(
     def connect(name: str | None) -> HttpModel:
         return HttpModel(
             address,
-            wire=OpenAI(model=name, params=answers, detail=detail),
+            wire=OpenAI(model=name, params=answers, detail=detail, stream=stream),
             api_key=api_key,
             auth=auth,
             headers=headers,

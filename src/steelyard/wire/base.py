@@ -20,6 +20,8 @@ from steelyard.types import Request, Response
 class Exchange(ABC):
     """One HTTP call and its answer: the requests it carries, and what was seen of it so far."""
 
+    ends: Sequence[int] = ()
+    """Where in the decoded body each piece of the answer ended, where it came in pieces."""
     slow: bool = False
     """Whether encoding takes so long that it is done on a thread, so that others are not kept waiting."""
 

@@ -14,9 +14,11 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import time
 import weakref
 import zlib
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -35,11 +37,22 @@ class ConnectionLost(ConnectionError):
 
 
 class Answer(NamedTuple):
-    """What a service answered; the names of the headers are in lower case."""
+    """What a service answered; the names of the headers are in lower case.
+
+    `stamps` says of a body that came in pieces when each was in, and where it ended.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    stamps: Sequence[tuple[float, int]] = ()
+
+    def when(self, ends: Sequence[int]) -> list[float]:
+        """When what ends at these places of the body was in; nothing where nobody knows."""
+        places = [place for _, place in self.stamps]
+        if not places:
+            return []
+        return [self.stamps[min(bisect_left(places, end), len(places) - 1)][0] for end in ends]
 
 
 class Origin:
@@ -141,6 +154,7 @@ class _Connection:
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.ahead = bytearray()
+        self.stamps: list[tuple[float, int]] = []
         self.tls: ssl.SSLObject | None = None
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
 
@@ -190,10 +204,14 @@ class _Connection:
         version, status, headers = await self._head()
         while 100 <= status < 200:
             version, status, headers = await self._head()
+        self.stamps = []
         body, whole = await self._body(status, headers)
         wishes = headers.get("connection", "").lower()
         keeps = "close" not in wishes if version == "HTTP/1.1" else "keep-alive" in wishes
-        return Answer(status, headers, _unpack(body, headers)), keeps and whole
+        unpacked = _unpack(body, headers)
+        # Of a packed body nobody knows which piece held what.
+        stamps = self.stamps if unpacked is body else ()
+        return Answer(status, headers, unpacked, stamps), keeps and whole
 
     async def _head(self) -> tuple[str, int, dict[str, str]]:
         lines = (await self._until(b"\r\n\r\n")).decode("latin-1").split("\r\n")
@@ -222,6 +240,7 @@ class _Connection:
             return await self._exactly(int(length)), True
         while block := await self._read():
             self.ahead += block
+            self._stamp(len(self.ahead))
         body, self.ahead = bytes(self.ahead), bytearray()
         return body, False
 
@@ -236,6 +255,7 @@ class _Connection:
             if size == 0:
                 break
             body += await self._exactly(size)
+            self._stamp(len(body))
             if await self._exactly(2) != b"\r\n":
                 raise BrokenAnswer(f"a chunk is longer than its length, {size}")
         while await self._until(b"\r\n") != b"\r\n":
@@ -261,6 +281,9 @@ class _Connection:
                 raise BrokenAnswer(f"the connection was closed after {len(self.ahead)} of {size} bytes")
             self.ahead += block
         return self._take(size)
+
+    def _stamp(self, end: int) -> None:
+        self.stamps.append((time.perf_counter(), end))
 
     def _take(self, size: int) -> bytes:
         taken = bytes(self.ahead[:size])

@@ -5,7 +5,8 @@
       {"role": "user", "content": "Hello"}]}              "finish_reason": "stop"}], "usage": {…}}
 
 A text becomes one turn of the user. Pictures travel within the body, as data: URLs. Parameters go
-as they are, beside the messages: also those that only some services know (top_k, regex, …).
+as they are, beside the messages: also those that only some services know (top_k, regex, …). With
+`stream` the answer comes in events, and it is known when each piece of it was there.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import msgspec
 from steelyard.errors import DataError, UsageError
 from steelyard.types import Request, Response, Tokens
 from steelyard.wire.base import Exchange, Wire
+from steelyard.wire.events import are_events, read_events
 from steelyard.wire.turns import accept_turn, encode_prompt, has_pictures
 
 _LONGEST_ERROR = 500
@@ -41,8 +43,9 @@ class OpenAI(Wire):
         path: str = "/chat/completions",
         params: Mapping[str, Any] | None = None,
         detail: str | None = None,
+        stream: bool = False,
     ) -> None:
-        self.model, self.path, self.detail = model, path, detail
+        self.model, self.path, self.detail, self.stream = model, path, detail, stream
         self.params = dict(params or {})
 
     def locate(self, url: str) -> str:
@@ -102,19 +105,50 @@ class _ChatExchange(Exchange):
         if params.pop("stream", False):
             raise UsageError("stream= is not a parameter of an answer")
         body = {name: value for name, value in params.items() if value is not None}
+        if self.wire.stream:
+            if body.get("n", 1) != 1:
+                raise UsageError(f"n={body['n']} answers do not come in one stream", hint="stream=false")
+            body = {"stream_options": {"include_usage": True}, **body, "stream": True}
         if self.wire.model is not None:
             body["model"] = self.wire.model
         return msgspec.json.encode({**body, **encode_prompt(request.prompt, detail=self.wire.detail)})
 
     def decode_answer(self, body: bytes) -> Sequence[Response]:
         """The one response; whatever else the body is, is a DataError."""
-        answer = _decode(body)
+        answer = self._join(body) if are_events(body) else _decode(body)
         choices = answer.get("choices") if isinstance(answer, dict) else None
         if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
             if said := read_error(answer):
                 raise DataError(f"the service reports an error: {said}")
             raise DataError(f"the answer has no choices: it begins with {_begin(body)}")
         return [_read_choice(answer, choices[0])]
+
+    def _join(self, body: bytes) -> dict[str, Any]:
+        """The completion that the events of a stream make together."""
+        answer: dict[str, Any] = {}
+        choice: dict[str, Any] = {}
+        message: dict[str, Any] = {}
+        ends: list[int] = []
+        whole = False
+        for data, end in read_events(body):
+            if data.strip() == b"[DONE]":
+                whole = True
+                break
+            event = _decode(data)
+            if not isinstance(event, dict):
+                raise DataError(f"an event of the answer is no object: {_begin(data)}")
+            if event.get("error") or (not event.get("choices") and event.get("object") == "error"):
+                raise DataError(f"the service reports an error: {read_error(event)}")
+            parts = event.pop("choices", None) or [{}]
+            if not isinstance(parts, list) or not isinstance(parts[0], dict):
+                raise DataError(f"an event of the answer has odd choices: {_begin(data)}")
+            answer.update((key, value) for key, value in event.items() if value is not None)
+            if _join_choice(choice, message, parts[0]):
+                ends.append(end)
+        if not whole and "finish_reason" not in choice:
+            raise DataError("the stream of the answer ended before the answer did")
+        self.ends = ends
+        return {**answer, "choices": [{**choice, "message": message}]}
 
     def encode_answer(self, responses: Sequence[Response]) -> bytes:
         """The body of a completion, or of an error."""
@@ -137,6 +171,28 @@ class _ChatExchange(Exchange):
         return msgspec.json.encode(
             {**about, "model": self.model or "", "choices": [choice], "usage": _usage(response.tokens)}
         )
+
+
+def _join_choice(choice: dict[str, Any], message: dict[str, Any], part: dict[str, Any]) -> bool:
+    """Add a piece of an answer to what came of it; whether it says something."""
+    delta, likely = part.pop("delta", None), part.pop("logprobs", None)
+    for key, value in likely.items() if isinstance(likely, dict) else ():
+        _add(choice.setdefault("logprobs", {}), key, value)
+    choice.update((key, value) for key, value in part.items() if value is not None)
+    said = [_add(message, key, value) for key, value in delta.items()] if isinstance(delta, dict) else []
+    return any(said)
+
+
+def _add(message: dict[str, Any], key: str, value: Any) -> bool:
+    """Add a piece to a message; whether it says something."""
+    if key in ("role", "type") or value is None:
+        message.setdefault(key, value)
+        return False
+    if isinstance(value, (str, list)) and isinstance(known := message.get(key), type(value)):
+        message[key] = known + value  # type: ignore[operator]
+    else:
+        message[key] = value
+    return bool(value)
 
 
 def read_error(answer: Any) -> str:
