@@ -226,7 +226,9 @@ def test_the_door_asks_the_server(served: tuple[str, str], ours: Model) -> None:
         with ModelFactory.get_model(name, options) as model:
             text = model.predict_on_images([picture(64, 64, seed=2), files()["cmyk"]], "Which one is larger?")
             assert text.rstrip("\ufffd") == expected.text.rstrip("\ufffd")
-            assert model.measurements[-1]["tokens_in"] == expected.tokens.input
+            measured = model.measurements[-1]
+            assert measured["tokens_in"] == expected.tokens.input
+            assert 0 < measured["ttft"] < measured["seconds"]
             assert model.predict_on_image(files()["png"], "What does it show?")
 
 
