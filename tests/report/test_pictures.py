@@ -20,7 +20,7 @@ from steelyard.metrics.text import exact
 from steelyard.report import pictures
 from steelyard.report.contents import read_contents
 from steelyard.report.pages import draw_page
-from steelyard.report.pictures import Gallery
+from steelyard.report.pictures import Finder
 from steelyard.report.samples import turns_of
 
 SECRET = b"a comment that only the file holds"
@@ -57,9 +57,9 @@ def drawn(page: str) -> list[Pillow.Image]:
 
 
 def named(run: Run) -> list[str]:
-    gallery = Gallery(run)
+    finder = Finder(run)
     records = sorted(run.records(), key=lambda record: record.index)
-    return [turns_of(record.request.prompt, gallery)[-1].text for record in records]
+    return [turns_of(record.request.prompt, finder)[-1].text for record in records]
 
 
 @pytest.fixture(autouse=True)

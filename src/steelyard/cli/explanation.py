@@ -11,7 +11,7 @@ import msgspec
 from steelyard.cli.screen import can_show, printable, show, show_json
 from steelyard.metrics.extraction import Extractor
 from steelyard.report.contents import known_extractor, known_metrics
-from steelyard.report.pictures import Gallery
+from steelyard.report.pictures import Finder
 from steelyard.report.samples import (
     extraction_of,
     figures_of,
@@ -37,21 +37,21 @@ def run(options: Namespace) -> int:
         show_json([msgspec.to_builtins(record) for record in found])
         return 0
     about, extract = meanings(known_metrics(stored)), known_extractor(stored)
-    gallery = Gallery(stored)
-    shown = ("\n".join(explain_record(record, extract, about, gallery)) for record in found)
+    finder = Finder(stored)
+    shown = ("\n".join(explain_record(record, extract, about, finder)) for record in found)
     show("\n\n".join(shown))
     return 0
 
 
 def explain_record(
-    record: Record, extract: Extractor | None, about: dict[str, str], gallery: Gallery
+    record: Record, extract: Extractor | None, about: dict[str, str], finder: Finder
 ) -> Iterator[str]:
-    """One record, line by line; its pictures are looked for in the gallery."""
+    """One record, line by line; its pictures are looked for in the finder."""
     sample, response = record.sample, record.response
     yield f"sample {printable(sample.id)}" + (
         f", asked as {printable(record.request.id)}" if record.request.id != sample.id else ""
     )
-    for turn in turns_of(record.request.prompt, gallery):
+    for turn in turns_of(record.request.prompt, finder):
         yield from _block(f"prompt, {turn.role}" if turn.role else "prompt", turn.text)
     if record.request.choices is not None:
         yield from _block("continuations that were compared", "\n".join(map(repr, record.request.choices)))

@@ -20,7 +20,7 @@ from steelyard.report.comparison import Measured, Pairing
 from steelyard.report.contents import Contents, known_extractor, title_of
 from steelyard.report.doubts import doubt_run
 from steelyard.report.overview import Overview
-from steelyard.report.pictures import Gallery, Thumbnails
+from steelyard.report.pictures import Finder, Thumbnails
 from steelyard.report.samples import (
     asked_of,
     extraction_of,
@@ -120,13 +120,13 @@ def _overview(found: Sequence[Contents]) -> dict[str, Any] | None:
 
 def _view(contents: Contents, thumbnails: Thumbnails) -> dict[str, Any]:
     about = contents.run.about
-    gallery = Gallery(contents.run)
+    finder = Finder(contents.run)
     before = thumbnails.left_out
     extract = known_extractor(contents.run)
     numbers = numbers_of(contents.results)
     first = next((result.metric for result in numbers), None)
-    thumbnails.add(gallery, contents.kept)
-    samples = [_sample(record, extract, first, gallery, thumbnails) for record in contents.kept]
+    thumbnails.add(finder, contents.kept)
+    samples = [_sample(record, extract, first, finder, thumbnails) for record in contents.kept]
     states = {state for sample in samples for state in sample["states"].split()}
     verdict = "complete" if contents.complete else "not complete"
     return {
@@ -224,13 +224,13 @@ def _command(about: Mapping[str, Any]) -> str:
 
 
 def _sample(
-    record: Record, extract: Extractor | None, first: str | None, gallery: Gallery, thumbnails: Thumbnails
+    record: Record, extract: Extractor | None, first: str | None, finder: Finder, thumbnails: Thumbnails
 ) -> dict[str, Any]:
     response, target = record.response, record.sample.target
     found = extraction_of(record, extract)
     scores = [(name, score_text(score)) for name, score in record.scores.items()]
     states, verdict, tone = _states(record, first)
-    turns = [(turn.role, _cut(turn.text)) for turn in turns_of(record.request.prompt, gallery)]
+    turns = [(turn.role, _cut(turn.text)) for turn in turns_of(record.request.prompt, finder)]
     answer = "" if response.error is not None else response.text
     return {
         "id": record.request.id,
@@ -239,7 +239,7 @@ def _sample(
         "tone": tone,
         "asked": _excerpt(asked_of(record)),
         "answered": _excerpt(response.error or _told(answer, found) or value_text(response.scores or "")),
-        "pictures": thumbnails.of(gallery, record),
+        "pictures": thumbnails.of(finder, record),
         "turns": [{"role": role, "text": text} for role, text in turns],
         "target": None if target is None else _cut(value_text(target)),
         "error": response.error,

@@ -48,7 +48,7 @@ class Picture:
         return f"{self.name}{size}" + (f", {note}" if note else "")
 
 
-class Gallery:
+class Finder:
     """Finds the pictures that the records of a run name."""
 
     def __init__(self, run: Run) -> None:
@@ -108,14 +108,14 @@ class Thumbnails:
         self._can = find_spec("PIL") is not None
         self.left_out = 0
 
-    def add(self, gallery: Gallery, records: Iterable[Record]) -> None:
+    def add(self, finder: Finder, records: Iterable[Record]) -> None:
         """Draw the pictures of some records, several at a time; those that came before stay in the page."""
         if not self._can:
             return
         waiting: dict[tuple[str, ...], Image] = {}
         for record in records:
             for stored in pictures_of(record.request.prompt):
-                image = gallery.find(stored).image
+                image = finder.find(stored).image
                 if image is not None and key_of(stored) not in self._numbers:
                     waiting[key_of(stored)] = image
         keys = iter(waiting)
@@ -126,11 +126,11 @@ class Thumbnails:
                 for key, small in zip(some, drawn):
                     self._numbers[key] = self._number(small)
 
-    def of(self, gallery: Gallery, record: Record) -> list[Thumbnail]:
+    def of(self, finder: Finder, record: Record) -> list[Thumbnail]:
         """The pictures of a record as far as they are in the page."""
         found = []
         for stored in pictures_of(record.request.prompt):
-            picture = gallery.find(stored)
+            picture = finder.find(stored)
             number = None if picture.image is None else self._numbers.get(key_of(stored))
             if number is not None:
                 found.append(Thumbnail(number, str(picture)))

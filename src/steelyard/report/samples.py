@@ -13,7 +13,7 @@ from steelyard.errors import UnknownName
 from steelyard.metrics.base import Metric, name_of
 from steelyard.metrics.extraction import Extraction, Extractor
 from steelyard.report.contents import pace_of
-from steelyard.report.pictures import Gallery
+from steelyard.report.pictures import Finder
 from steelyard.report.spending import facts_of, rate, seconds
 from steelyard.store import Run
 from steelyard.types import Cost, Prompt, Record, Response, Score
@@ -28,14 +28,14 @@ class Turn(NamedTuple):
     text: str
 
 
-def turns_of(prompt: Prompt, gallery: Gallery | None = None) -> list[Turn]:
+def turns_of(prompt: Prompt, finder: Finder | None = None) -> list[Turn]:
     """A prompt as turns of text; what is not text is named, pictures with their size where they are found."""
     if isinstance(prompt, str):
         return [Turn("", prompt)]
     if isinstance(prompt, Mapping):
         return [Turn("", _as_json(prompt))]
     return [
-        Turn(str(_field(turn, "role") or ""), _content(_field(turn, "content"), gallery)) for turn in prompt
+        Turn(str(_field(turn, "role") or ""), _content(_field(turn, "content"), finder)) for turn in prompt
     ]
 
 
@@ -135,20 +135,20 @@ def marked(text: str, found: Extraction | None) -> Iterator[tuple[str, bool]]:
             yield piece, taken
 
 
-def _content(content: Any, gallery: Gallery | None) -> str:
+def _content(content: Any, finder: Finder | None) -> str:
     if isinstance(content, str):
         return content
     if not isinstance(content, (list, tuple)):
         return _as_json(content)
-    return "\n".join(_part(part, gallery) for part in content)
+    return "\n".join(_part(part, finder) for part in content)
 
 
-def _part(part: Any, gallery: Gallery | None) -> str:
+def _part(part: Any, finder: Finder | None) -> str:
     kind, data = _kind(part), _field(part, "data")
     if kind == "text":
         return str(data if data is not None else _field(part, "text"))
-    if kind == "image" and gallery is not None:
-        return f"[image {gallery.find(data)}]"
+    if kind == "image" and finder is not None:
+        return f"[image {finder.find(data)}]"
     name = data.get("image") if isinstance(data, Mapping) else None
     return f"[{kind or 'part'}{f' {name}' if name else ''}]"
 
