@@ -14,7 +14,7 @@ from chat_service import completion, events, find_fault
 from steelyard.errors import DataError, UsageError
 from steelyard.media.images import as_image
 from steelyard.types import Part, Request, Response, Tokens
-from steelyard.wire.base import Exchange
+from steelyard.wire.base import Call, Exchange
 from steelyard.wire.openai import OpenAI
 
 DOT = (
@@ -227,7 +227,7 @@ def test_what_a_client_sends_a_server_reads(prompt: Any, params: dict[str, int])
     wire = OpenAI(model="m")
     body = wire.open([Request(id="0", prompt=prompt, params=params)]).encode_request()
     assert find_fault(json.loads(body)) is None
-    (request,) = wire.accept(body).requests
+    (request,) = wire.accept(Call("", {}, body)).requests
     assert [turn["role"] for turn in request.prompt] == [turn["role"] for turn in prompt]  # type: ignore[index]
     assert [turn["content"] for turn in request.prompt] == [  # type: ignore[index]
         turn["content"] if isinstance(turn["content"], str) else "".join(p.data for p in turn["content"])
@@ -238,7 +238,9 @@ def test_what_a_client_sends_a_server_reads(prompt: Any, params: dict[str, int])
 
 @given(texts, st.integers(0, 9999), st.integers(0, 9999))
 def test_what_a_server_answers_a_client_reads(text: str, tokens_in: int, tokens_out: int) -> None:
-    exchange = OpenAI().accept(b'{"model": "m", "messages": [{"role": "user", "content": "a"}]}')
+    exchange = OpenAI().accept(
+        Call("", {}, b'{"model": "m", "messages": [{"role": "user", "content": "a"}]}')
+    )
     body = exchange.encode_answer([Response(text, tokens=Tokens(tokens_in, tokens_out))])
     assert json.loads(body)["model"] == "m"
     response = answered(body)
@@ -247,7 +249,7 @@ def test_what_a_server_answers_a_client_reads(text: str, tokens_in: int, tokens_
 
 def test_failures_and_pictures_travel() -> None:
     body = json.dumps(sent([{"role": "user", "content": [Part("image", DOT), Part("text", "?")]}])).encode()
-    exchange = OpenAI().accept(body)
+    exchange = OpenAI().accept(Call("", {}, body))
     picture, text = exchange.requests[0].prompt[0]["content"]  # type: ignore[index]
     assert (picture.kind, text) == ("image", Part("text", "?"))
     again = OpenAI(model="m").open(exchange.requests).encode_request()
@@ -262,7 +264,7 @@ def test_a_server_reads_no_file_of_its_own(tmp_path: Path) -> None:
     shown = {"url": "http://127.0.0.1:9/x.png", "detail": "low", **beside}
     part = {"type": "image_url", "image_url": shown, **beside}
     body = json.dumps({"messages": [{"role": "user", "content": [part]}]}).encode()
-    (picture,) = OpenAI().accept(body).requests[0].prompt[0]["content"]  # type: ignore[index]
+    (picture,) = OpenAI().accept(Call("", {}, body)).requests[0].prompt[0]["content"]  # type: ignore[index]
     assert picture.data == {"type": "image_url", "image_url": {"url": shown["url"], "detail": "low"}}
     with pytest.raises(DataError, match="on another machine"):
         as_image(picture.data)
@@ -298,7 +300,7 @@ def test_a_server_reads_no_file_of_its_own(tmp_path: Path) -> None:
 )
 def test_what_is_no_question(body: Any, said: str) -> None:
     with pytest.raises(DataError, match=said):
-        OpenAI().accept(json.dumps(body).encode())
+        OpenAI().accept(Call("", {}, json.dumps(body).encode()))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from steelyard.errors import DataError
 from steelyard.types import Request, Response
+from steelyard.wire.base import Call
 from steelyard.wire.plain import Plain, to_response
 
 inputs = st.lists(st.text() | st.dictionaries(st.text(), st.text() | st.integers(-(2**50), 2**50)))
@@ -24,7 +25,7 @@ def requests(*prompts: Any) -> list[Request]:
 def test_what_a_client_sends_a_server_reads(prompts: list[Any]) -> None:
     body = Plain().open(requests(*prompts)).encode_request()
     assert json.loads(body) == prompts
-    assert [request.prompt for request in Plain().accept(body).requests] == prompts
+    assert [request.prompt for request in Plain().accept(Call("", {}, body)).requests] == prompts
 
 
 @given(st.lists(st.text(), min_size=1))
@@ -75,7 +76,7 @@ def test_what_is_no_answer(body: bytes, said: str) -> None:
 )
 def test_what_is_no_question(body: bytes, said: str) -> None:
     with pytest.raises(DataError, match=said):
-        Plain().accept(body)
+        Plain().accept(Call("", {}, body))
 
 
 class Scalar:

@@ -168,7 +168,7 @@ class HttpModel(Model):
         chunks: Sequence[float] = ()
         if isinstance(answer, Answer):
             try:
-                responses = exchange.decode_answer(answer.body)
+                responses = exchange.decode_answer(answer.body, answer.headers)
                 chunks = answer.when(exchange.ends)
             except DataError as error:
                 failure = self._credentials.mask(str(error))

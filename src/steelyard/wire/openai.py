@@ -20,9 +20,8 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 
 from steelyard.errors import DataError, UsageError
-from steelyard.types import Request, Response, Tokens
-from steelyard.wire.base import Exchange, Wire
-from steelyard.wire.events import are_events, read_events
+from steelyard.types import Chunk, Request, Response, Tokens
+from steelyard.wire.base import Call, CutShort, Exchange, Wire
 from steelyard.wire.turns import accept_turn, encode_prompt, has_pictures
 
 _LONGEST_ERROR = 500
@@ -35,6 +34,8 @@ class OpenAI(Wire):
     """Chat completions of one model of a service; `params` go with every request that has no other."""
 
     chat = True
+    streams = True
+    routes = ("/v1/chat/completions",)
 
     def __init__(
         self,
@@ -71,9 +72,9 @@ class OpenAI(Wire):
         """The client's side of one completion."""
         return _ChatExchange(self, requests)
 
-    def accept(self, body: bytes) -> Exchange:
+    def accept(self, call: Call) -> Exchange:
         """The server's side of one completion; pictures are to come within the body, or from http(s)."""
-        asked = _decode(body)
+        asked = _decode(call.body)
         if not isinstance(asked, dict) or not isinstance(asked.get("messages"), list):
             raise DataError("an object with a list of messages was expected")
         turns = [accept_turn(turn, place) for place, turn in enumerate(asked["messages"])]
@@ -90,7 +91,11 @@ class _ChatExchange(Exchange):
 
     def __init__(self, wire: OpenAI, requests: Sequence[Request]) -> None:
         super().__init__(requests)
-        self.wire, self.model = wire, wire.model
+        self.wire, self.model, self.stream = wire, wire.model, wire.stream
+        self.answer: dict[str, Any] = {}
+        self.choice: dict[str, Any] = {}
+        self.message: dict[str, Any] = {}
+        self.whole = False
         self.slow = any(has_pictures(request.prompt) for request in requests)
 
     def encode_request(self) -> bytes:
@@ -113,9 +118,9 @@ class _ChatExchange(Exchange):
             body["model"] = self.wire.model
         return msgspec.json.encode({**body, **encode_prompt(request.prompt, detail=self.wire.detail)})
 
-    def decode_answer(self, body: bytes) -> Sequence[Response]:
+    def decode_whole(self, body: bytes, headers: Mapping[str, str]) -> Sequence[Response]:
         """The one response; whatever else the body is, is a DataError."""
-        answer = self._join(body) if are_events(body) else _decode(body)
+        answer = _decode(body)
         choices = answer.get("choices") if isinstance(answer, dict) else None
         if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
             if said := read_error(answer):
@@ -123,32 +128,33 @@ class _ChatExchange(Exchange):
             raise DataError(f"the answer has no choices: it begins with {_begin(body)}")
         return [_read_choice(answer, choices[0])]
 
-    def _join(self, body: bytes) -> dict[str, Any]:
-        """The completion that the events of a stream make together."""
-        answer: dict[str, Any] = {}
-        choice: dict[str, Any] = {}
-        message: dict[str, Any] = {}
-        ends: list[int] = []
-        whole = False
-        for data, end in read_events(body):
-            if data.strip() == b"[DONE]":
-                whole = True
-                break
-            event = _decode(data)
-            if not isinstance(event, dict):
-                raise DataError(f"an event of the answer is no object: {_begin(data)}")
-            if event.get("error") or (not event.get("choices") and event.get("object") == "error"):
-                raise DataError(f"the service reports an error: {read_error(event)}")
-            parts = event.pop("choices", None) or [{}]
-            if not isinstance(parts, list) or not isinstance(parts[0], dict):
-                raise DataError(f"an event of the answer has odd choices: {_begin(data)}")
-            answer.update((key, value) for key, value in event.items() if value is not None)
-            if _join_choice(choice, message, parts[0]):
-                ends.append(end)
-        if not whole and "finish_reason" not in choice:
-            raise DataError("the stream of the answer ended before the answer did")
-        self.ends = ends
-        return {**answer, "choices": [{**choice, "message": message}]}
+    def decode_event(self, data: bytes) -> Chunk | None:
+        """The piece in one event; what it says beside is kept for the end."""
+        if self.whole or data.strip() == b"[DONE]":
+            self.whole = True
+            return None
+        event = _decode(data)
+        if not isinstance(event, dict):
+            raise DataError(f"an event of the answer is no object: {_begin(data)}")
+        if event.get("error") or (not event.get("choices") and event.get("object") == "error"):
+            raise DataError(f"the service reports an error: {read_error(event)}")
+        parts = event.pop("choices", None) or [{}]
+        if not isinstance(parts, list) or not isinstance(parts[0], dict):
+            raise DataError(f"an event of the answer has odd choices: {_begin(data)}")
+        self.answer.update((key, value) for key, value in event.items() if value is not None)
+        delta = parts[0].get("delta")
+        said = delta.get("content") if isinstance(delta, dict) else None
+        if not _join_choice(self.choice, self.message, parts[0]):
+            return None
+        return Chunk(said if isinstance(said, str) else "")
+
+    def decode_end(self) -> Sequence[Response]:
+        """The completion that the events made together."""
+        if not self.whole and "finish_reason" not in self.choice:
+            raise CutShort("the stream of the answer ended before the answer did")
+        return [
+            _read_choice({**self.answer, "choices": [self.choice]}, {**self.choice, "message": self.message})
+        ]
 
     def encode_answer(self, responses: Sequence[Response]) -> bytes:
         """The body of a completion, or of an error."""

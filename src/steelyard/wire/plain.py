@@ -17,7 +17,7 @@ import msgspec
 
 from steelyard.errors import DataError
 from steelyard.types import Request, Response
-from steelyard.wire.base import Exchange, Wire
+from steelyard.wire.base import Call, Exchange, Wire
 
 LISTS = ("outputs", "predictions", "results")
 TEXTS = ("text", "prediction", "summary", "label", "answer", "output", "generated_text", "content")
@@ -32,9 +32,9 @@ class Plain(Wire):
         """The client's side of a list."""
         return PlainExchange(requests)
 
-    def accept(self, body: bytes) -> Exchange:
+    def accept(self, call: Call) -> Exchange:
         """The server's side of a list of texts and objects."""
-        inputs = _decode(body)
+        inputs = _decode(call.body)
         if not isinstance(inputs, list):
             raise DataError(f"a JSON list of inputs was expected, not {_kind(inputs)}")
         for index, value in enumerate(inputs):
@@ -50,7 +50,7 @@ class PlainExchange(Exchange):
         """The prompts as they are."""
         return msgspec.json.encode([request.prompt for request in self.requests])
 
-    def decode_answer(self, body: bytes) -> Sequence[Response]:
+    def decode_whole(self, body: bytes, headers: Mapping[str, str]) -> Sequence[Response]:
         """The answers, one an input; whatever else the body is, is a DataError."""
         answer = _decode(body)
         values = answer
