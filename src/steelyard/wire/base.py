@@ -107,6 +107,10 @@ class Wire(ABC):
     stream: bool = False
     streams: bool = False
     routes: Sequence[str] = ()
+    likelihoods: Sequence[str] = ()
+    """The ways in which services of the protocol may tell how likely choices are, the best first."""
+    likelihood: str | None = None
+    """The one of these ways that requests with choices are asked in; without one they are refused."""
 
     def locate(self, url: str) -> str:
         """Where the protocol is spoken at a service's address."""
@@ -120,9 +124,16 @@ class Wire(ABC):
         other.stream = True
         return other
 
+    def asking(self, likelihood: str | None) -> Wire:
+        """The same protocol, asking how likely choices are in one of its ways."""
+        other = copy(self)
+        other.likelihood = likelihood
+        return other
+
     def identity(self) -> Mapping[str, Any]:
         """The protocol, and whatever else of it shapes the answers."""
-        return {"wire": f"{type(self).__module__}.{type(self).__qualname__}"}
+        own = {"wire": f"{type(self).__module__}.{type(self).__qualname__}"}
+        return own if self.likelihood is None else {**own, "likelihood": self.likelihood}
 
     def read_failure(self, body: bytes) -> str:
         """What a service says that refuses a call."""
