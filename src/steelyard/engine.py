@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from steelyard.errors import UsageError, describe
+from steelyard.errors import GivenUp, UsageError, describe
 from steelyard.models.base import Model, clock
 from steelyard.types import Request, Response, Timing
 
@@ -32,17 +32,21 @@ async def execute(
     *,
     schedule: Iterable[float] | None = None,
     concurrency: int | None = None,
+    deadline: float | None = None,
 ) -> None:
     """Ask `model` each item's request when it is due; hand the item and its answer to `answered`.
 
     `schedule` gives the seconds after the start at which each request is due; without one a
     request is due as soon as fewer than `concurrency` are in flight. An error in `items` is
-    raised once what is in flight has been answered; an error in `answered` at once.
+    raised once what is in flight has been answered; an error in `answered` at once. When
+    `deadline` seconds are over what is in flight is given up, and GivenUp raised.
     """
     limit = model.concurrency if concurrency is None else concurrency
     if limit < 1:
         raise UsageError(f"concurrency is {limit}", hint="it must be at least 1")
-    await _Execution(model, items, answered, schedule, limit).finish()
+    if deadline is not None and not deadline > 0:
+        raise UsageError(f"deadline is {deadline}", hint="it must be above 0 seconds")
+    await _Execution(model, items, answered, schedule, limit).finish(deadline)
 
 
 class _Execution:
@@ -72,17 +76,26 @@ class _Execution:
         self.start = clock()
         self.breathed = self.start
 
-    async def finish(self) -> None:
+    async def finish(self, deadline: float | None) -> None:
+        timer = None
+        if deadline is not None:
+            timer = asyncio.get_running_loop().call_later(deadline, self._give_up, deadline)
         for _ in range(self.limit if self.dues is None else 1):
             self._hire()
         try:
             await self.finished
         finally:
+            if timer is not None:
+                timer.cancel()
             for worker in self.workers:
                 worker.cancel()
             await asyncio.gather(*self.workers, return_exceptions=True)
         if self.source_error is not None:
             raise self.source_error
+
+    def _give_up(self, deadline: float) -> None:
+        if not self.finished.done():
+            self.finished.set_exception(GivenUp(f"the deadline of {deadline:g} s is over"))
 
     def _hire(self) -> None:
         if len(self.workers) < self.limit:

@@ -8,6 +8,7 @@
     │   └── RunMismatch       a stored run is not the run that was asked for
     ├── StoreError            a run folder cannot be read or written
     ├── ModelError            a model could not be loaded, or broke its contract
+    ├── GivenUp               a deadline is over, or too much has failed; what was answered is stored
     └── Interrupted           stopped by the user; what was answered is stored
 
 A single question that fails is none of these: it is a Response with `error`.
@@ -79,6 +80,10 @@ class StoreError(SteelyardError):
 
 class ModelError(SteelyardError):
     """A model could not be loaded, or broke its contract."""
+
+
+class GivenUp(SteelyardError):
+    """A deadline is over, or too much has failed; what was answered is stored."""
 
 
 class Interrupted(SteelyardError):

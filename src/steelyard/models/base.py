@@ -19,6 +19,8 @@ from threading import Lock
 from types import MappingProxyType
 from typing import Any
 
+from steelyard.errors import UsageError
+from steelyard.errors import SteelyardError
 from steelyard.models.batches import Batches, Listener, clock, watched
 from steelyard.models.credentials import show_options
 from steelyard.plugins import source_digest
@@ -41,8 +43,12 @@ class Model:
     """The options it was opened with."""
     elsewhere: bool = False
     """Whether it computes in other processes, whose time and memory no cost told here includes."""
+    likelihoods: Sequence[str] = ("own",)
+    """The ways in which it may tell how likely choices are, the best first; asking shows whether it does."""
     load_cost: Cost | None = None
     """What it cost to open it, where `open_model` did."""
+    remarks: Sequence[str] = ()
+    """What whoever opened it should be told."""
 
     @property
     def name(self) -> str:
@@ -54,6 +60,14 @@ class Model:
         cls = type(self)
         source, options = source_digest(cls), show_options(self.options)
         return {"class": f"{cls.__module__}.{cls.__qualname__}", "source": source, "options": options}
+
+    def asking(self, likelihood: str) -> Model:
+        """The same model, asked in one of its ways how likely choices are."""
+        return self
+
+    async def doubt(self, error: str) -> SteelyardError | None:
+        """Why no question can be answered, asked where the first answers fail; None if nothing is known."""
+        return None
 
     def stream(self, request: Request) -> AsyncIterator[Chunk]:
         """Answer one request, piece by piece."""
@@ -120,16 +134,47 @@ class LocalModel(Model):
         """Who hears the answer to a request of the batch under way while it is written, if anybody."""
         return None if self.__batches is None else self.__batches.listeners.get(id(request))
 
-    async def stream(self, request: Request) -> AsyncIterator[Chunk]:
-        """The answer in the pieces that it is written in, as far as the model tells; else as one chunk."""
+    def refuse(self, request: Request, why: str) -> Response:
+        """The failed answer to a request that is itself at fault; whoever waits for it is told so."""
+        listener = self.listener(request)
+        if listener is not None:
+            listener.refused = True
+        return Response(error=why)
+
+    @property
+    def batch_sizes(self) -> Mapping[int, int]:
+        """How many batches of each size were answered so far."""
+        return {} if self.__batches is None else dict(self.__batches.sizes)
+
+    async def attend(self, request: Request) -> Response:
+        """As `ask`, for a caller who may leave: once this is cancelled, the answer is not written on.
+
+        A request that is itself at fault is a UsageError.
+        """
+        listener = Listener(asyncio.get_running_loop(), quiet=True)
+        asking = self._begin(request, listener)
+        try:
+            response = await asking
+        finally:
+            listener.gone = True
+            asking.cancel()
+        if listener.refused:
+            raise UsageError(response.error or "")
+        return response
+
+    def _begin(self, request: Request, listener: Listener) -> asyncio.Future[Response]:
         # A request of our own: who hears it is found by it, and others may ask the same one.
         request = replace(request)
-        listener = Listener(asyncio.get_running_loop())
         token = watched.set((request, listener))
         try:
-            asking = asyncio.ensure_future(self.ask(request))
+            return asyncio.ensure_future(self.ask(request))
         finally:
             watched.reset(token)
+
+    async def stream(self, request: Request) -> AsyncIterator[Chunk]:
+        """The answer in the pieces that it is written in, as far as the model tells; else as one chunk."""
+        listener = Listener(asyncio.get_running_loop())
+        asking = self._begin(request, listener)
         try:
             async for piece in listener.pieces(asking):
                 yield Chunk(piece)
@@ -138,7 +183,7 @@ class LocalModel(Model):
             listener.gone = True
             asking.cancel()
         if response.error is not None:
-            raise RuntimeError(response.error)
+            raise (UsageError if listener.refused else RuntimeError)(response.error)
         if not response.text.startswith(listener.said):
             raise RuntimeError("the answer was begun anew while it was streamed, and became another one")
         tokens = response.tokens or Tokens()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from copy import copy
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -49,6 +50,8 @@ class HttpModel(Model):
             raise UsageError(f"batch_size is {batch_size}", hint="it must be at least 1")
         self.wire: Wire = resolve("wires", wire)() if isinstance(wire, str) else wire
         self.chat = self.wire.chat
+        known = self.wire.likelihood
+        self.likelihoods = self.wire.likelihoods if known is None else (known,)
         self.batch_size = batch_size if self.wire.together else 1
         self.client = Client(
             self.wire.locate(url),
@@ -87,6 +90,13 @@ class HttpModel(Model):
             **self.wire.identity(),
             "headers": self.client.credentials.shown_headers,
         }
+
+    def asking(self, likelihood: str) -> HttpModel:
+        """The same service over the same connections, asked in one of these ways."""
+        other = copy(self)
+        other.wire = self.wire.asking(likelihood)
+        other._boxes = WeakKeyDictionary()
+        return other
 
     async def ask(self, request: Request) -> Response:
         """Ask alone, or together with the others that wait at the same time."""
