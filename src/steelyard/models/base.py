@@ -19,8 +19,7 @@ from threading import Lock
 from types import MappingProxyType
 from typing import Any
 
-from steelyard.errors import UsageError
-from steelyard.errors import SteelyardError
+from steelyard.errors import SteelyardError, UsageError
 from steelyard.models.batches import Batches, Listener, clock, watched
 from steelyard.models.credentials import show_options
 from steelyard.plugins import source_digest
@@ -152,7 +151,7 @@ class LocalModel(Model):
         A request that is itself at fault is a UsageError.
         """
         listener = Listener(asyncio.get_running_loop(), quiet=True)
-        asking = self._begin(request, listener)
+        asking = self.__begin(request, listener)
         try:
             response = await asking
         finally:
@@ -162,7 +161,7 @@ class LocalModel(Model):
             raise UsageError(response.error or "")
         return response
 
-    def _begin(self, request: Request, listener: Listener) -> asyncio.Future[Response]:
+    def __begin(self, request: Request, listener: Listener) -> asyncio.Future[Response]:
         # A request of our own: who hears it is found by it, and others may ask the same one.
         request = replace(request)
         token = watched.set((request, listener))
@@ -174,7 +173,7 @@ class LocalModel(Model):
     async def stream(self, request: Request) -> AsyncIterator[Chunk]:
         """The answer in the pieces that it is written in, as far as the model tells; else as one chunk."""
         listener = Listener(asyncio.get_running_loop())
-        asking = self._begin(request, listener)
+        asking = self.__begin(request, listener)
         try:
             async for piece in listener.pieces(asking):
                 yield Chunk(piece)
