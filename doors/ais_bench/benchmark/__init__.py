@@ -1,0 +1,5 @@
+"""Models, prompts, data sets and the command."""
+
+from pkgutil import extend_path
+
+__path__ = extend_path(__path__, __name__)

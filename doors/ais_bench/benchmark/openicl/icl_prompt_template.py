@@ -1,0 +1,5 @@
+"""PromptTemplate: which words a row of data is asked in."""
+
+
+class PromptTemplate:
+    """`template` is a text, a round of turns, or one of these for each label; `ice_token` marks examples."""

@@ -1,0 +1,5 @@
+"""What prompts are written in."""
+
+from pkgutil import extend_path
+
+__path__ = extend_path(__path__, __name__)
