@@ -71,6 +71,9 @@ class Answer:
         )
 
     def _tell(self, listener: Listener, *, ends: frozenset[int], text_of: Decode) -> None:
+        if listener.quiet:
+            self.finish = self.finish or ("abandoned" if listener.gone else "")
+            return
         if self._pieces is None:
             self._pieces = Pieces(
                 listener.hear, text_of=text_of, stops=self.sampling.stop, bytes_alone=self.bytes_alone

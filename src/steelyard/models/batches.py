@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import weakref
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
@@ -40,11 +40,17 @@ _PATIENCE = 5.0
 
 
 class Listener:
-    """Hears an answer on the model's thread while it is written, and passes it on to a loop."""
+    """Hears an answer on the model's thread while it is written, and passes it on to a loop.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    One that is `quiet` wants no pieces: it waits for the whole answer, and says when it is gone.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, quiet: bool = False) -> None:
+        self.quiet = quiet
         self.gone = False
         """Whether nobody listens any more: the answer need not be written on."""
+        self.refused = False
+        """Whether the request itself was at fault, so that it could not be answered."""
         self._loop = loop
         self._pieces: deque[str] = deque()
         self._news = asyncio.Event()
@@ -117,6 +123,7 @@ class Batches:
         self.waiting: list[_Call] = []
         self.wave: Iterator[list[_Call]] = iter(())
         self.most: int | None = None
+        self.sizes: Counter[int] = Counter()
         self.listeners: dict[int, Listener] = {}
         self.preparing = _Preparing(model) if ahead else None
         # A daemon: an interrupted program does not wait for a long batch to end.
@@ -227,6 +234,7 @@ class Batches:
         begun = clock()
         self.listeners = {id(call.request): call.listener for call in calls if call.listener is not None}
         requests = [call.request for call in calls]
+        self.sizes[len(calls)] += 1
         answer = self._answer_metered if self.model.metered else self._answer
         responses = answer(requests)
         _deliver(calls, responses, begun)

@@ -174,7 +174,10 @@ class OfflineModel(TokenModel):
         read.update(zip(map(id, missing), self._read_all(missing)))
         encoded = [read[id(request)] for request in requests]
         answers = iter(self.answer([one for one in encoded if not isinstance(one, str)]))
-        return [Response(error=one) if isinstance(one, str) else next(answers) for one in encoded]
+        return [
+            self.refuse(request, one) if isinstance(one, str) else next(answers)
+            for request, one in zip(requests, encoded)
+        ]
 
     def encode(self, request: Request) -> Asked:
         """The request in tokens, with its pictures; raises what is wrong with it."""

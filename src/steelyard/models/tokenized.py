@@ -92,7 +92,10 @@ class EncodingModel(LocalModel, Generic[E]):
             encoded.append(one if listener is None else _heard(one, listener))
         good = [one for one in encoded if not isinstance(one, str)]
         answers = iter(self.answer(good) if good else [])
-        return [Response(error=one) if isinstance(one, str) else next(answers) for one in encoded]
+        return [
+            self.refuse(request, one) if isinstance(one, str) else next(answers)
+            for request, one in zip(requests, encoded)
+        ]
 
     def _read(self, request: Request) -> E | str:
         """The request in tokens, or what is wrong with it."""
