@@ -139,6 +139,15 @@ class Wire(ABC):
         """What a service says that refuses a call."""
         return body.decode("utf-8", "replace")
 
+    def split(self, request: Request) -> Sequence[Request]:
+        """What a request is asked as, where one call cannot hold it: several, each in a call of its own."""
+        return (request,)
+
+    def join(self, request: Request, responses: Sequence[Response]) -> Response:
+        """The answer to a request, of those to what it was split into; none of them failed."""
+        (response,) = responses
+        return response
+
     @abstractmethod
     def open(self, requests: Sequence[Request]) -> Exchange:
         """The client's side of a call."""
