@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -100,6 +101,13 @@ class HttpModel(Model):
 
     async def ask(self, request: Request) -> Response:
         """Ask alone, or together with the others that wait at the same time."""
+        if request.choices is not None:
+            parts = self.wire.split(request)
+            if len(parts) > 1:
+                return self._join(request, await asyncio.gather(*map(self._ask, parts)))
+        return await self._ask(request)
+
+    async def _ask(self, request: Request) -> Response:
         if self.batch_size == 1:
             return (await self._send([request]))[0]
         loop = asyncio.get_running_loop()
@@ -202,6 +210,19 @@ class HttpModel(Model):
         if delivery.value is None:
             return [Response(error=delivery.failure, timing=timing)] * len(requests)
         return [self._finish(response, timing) for response in responses]
+
+    def _join(self, request: Request, responses: Sequence[Response]) -> Response:
+        """The answer to a request that went in several calls."""
+        failed = next((response for response in responses if response.error is not None), None)
+        if failed is not None:
+            return failed
+        timings = [response.timing for response in responses if response.timing is not None]
+        sent, done = min(timing.sent for timing in timings), max(timing.done for timing in timings)
+        timing = Timing(due=min(timing.due for timing in timings), sent=sent, done=done)
+        try:
+            return replace(self.wire.join(request, responses), timing=timing)
+        except SteelyardError as error:
+            return Response(error=self.client.mask(str(error)), timing=timing)
 
     def _finish(self, response: Response, timing: Timing) -> Response:
         error = None if response.error is None else self.client.mask(response.error)
