@@ -63,7 +63,8 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
             "steelyard.tasks.vision:charts", "numbers and short answers about charts, 5 % off at most"
         ),
         "choice": Builtin(
-            "steelyard.tasks.choice:choice_task", "given options: by=letter, letter-likelihood, likelihood"
+            "steelyard.tasks.choice:choice_task",
+            "given options: by=auto, letter, letter-likelihood, likelihood",
         ),
         "classification": Builtin(
             "steelyard.tasks.labels:classification", "texts with one of several labels"

@@ -1,5 +1,7 @@
 """Metrics of multiple choice: by the letter in the text, or by the likelihood of each option.
 
+`choice` is for both, so that numbers of models that are asked in different ways stand in one column.
+
 The target is the index of the right option, its letter or its text, or a list of such.
 """
 
@@ -14,7 +16,7 @@ from steelyard.types import Response, Sample
 
 
 class LetterMatch:
-    """Whether the option that a text chooses, by letter or by its words, is the target."""
+    """Whether the option that is chosen is the target: in a text by letter or words, else the likeliest."""
 
     name = ref = "choice"
 
@@ -26,6 +28,8 @@ class LetterMatch:
         right = target_indices(sample)
         if not right:
             return None
+        if response.scores is not None and not response.text:
+            return acc(sample, response)
         return find_letter(response.text, sample).value in {LETTERS[index] for index in right}
 
 
@@ -67,6 +71,12 @@ def choice_prob(sample: Sample, response: Response) -> float | None:
         return None
     shares = [math.exp(log - top) for log in logs]
     return sum(shares[index] for index in right) / math.fsum(shares)
+
+
+def carried(scores: Mapping[str, float] | Sequence[float] | None) -> float:
+    """How much probability the choices of one question have together."""
+    logs = scores.values() if isinstance(scores, Mapping) else scores or ()
+    return math.fsum(math.exp(min(log, 0.0)) for log in logs)
 
 
 def target_indices(sample: Sample) -> list[int]:
