@@ -50,6 +50,10 @@ class Exchange(ABC):
     """Whether the answer is wanted in events, one a piece."""
     model: str | None = None
     """Which model is asked, as the call names it."""
+    partial: bool = False
+    """Whether an answer can say of single requests that they failed; else one failure is that of all."""
+    embeds: bool = False
+    """Whether vectors are asked for, one a request, in the `raw` of its response."""
     headers: Mapping[str, str] = NO_HEADERS
     """Headers that this one question (at a client) or answer (at a server) has beside the wire's own."""
 
