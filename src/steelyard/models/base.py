@@ -40,6 +40,8 @@ class Model:
     """Whether it wants prompts as the turns of a chat."""
     options: Mapping[str, Any] = MappingProxyType({})
     """The options it was opened with."""
+    embeds: bool = False
+    """Whether it answers with a vector, in the `raw` of a response, and with no text."""
     elsewhere: bool = False
     """Whether it computes in other processes, whose time and memory no cost told here includes."""
     likelihoods: Sequence[str] = ("own",)
@@ -94,6 +96,10 @@ class Model:
             timing=Timing(due=sent, sent=sent, chunks=stamps, done=clock()),
             raw=raw,
         )
+
+    async def attend(self, request: Request) -> Response:
+        """As `ask`, for a caller who may leave; a request that is itself at fault is a UsageError."""
+        return await self.ask(request)
 
     def close(self) -> None:
         """Give back memory, connections and threads. A closed model is not asked again."""

@@ -128,6 +128,8 @@ class Classifier(TextReader):
 class Embedder(TextReader):
     """Gives a text as a vector: the mean of what its tokens became."""
 
+    embeds = True
+
     def answer(self, encoded: Sequence[Read]) -> list[Response]:
         """Answer texts that fit; the vector is the response's `raw`."""
         output, mask = self._pass(encoded)

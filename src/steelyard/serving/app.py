@@ -1,0 +1,244 @@
+"""The ASGI application: a call is let in, understood by its wire, answered by its model, and counted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from steelyard import __version__
+from steelyard.errors import SteelyardError, describe, locate
+from steelyard.models.base import clock
+from steelyard.serving.answers import Gathered, Served, pieces_of
+from steelyard.serving.keys import Keys
+from steelyard.serving.metrics import KIND, Metrics
+from steelyard.serving.requests import fit
+from steelyard.serving.routes import Route, Routes
+from steelyard.serving.visits import Gone, Receive, Refusal, Scope, Send, Visit, plain_path
+from steelyard.types import Request, Response
+from steelyard.wire.base import Call, Exchange, Wire
+
+T = TypeVar("T")
+
+_HEALTH = ("/health", "/health/live", "/health/ready", "/healthz", "/livez", "/readyz")
+_EVENTS = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-cache",
+    # Proxies that collect an answer before they pass it on.
+    "X-Accel-Buffering": "no",
+}
+# A larger body takes a while to be read, in which others would wait.
+_LARGE = 2**18
+# How long the next part of a body may take.
+_PATIENCE = 30.0
+
+
+class Application:
+    """Answers every call, whatever is in it."""
+
+    def __init__(
+        self,
+        models: Mapping[str, Served],
+        routes: Routes,
+        *,
+        keys: Keys | None,
+        most: int,
+        timeout: float,
+        log: Callable[[str], None],
+        access: bool,
+    ) -> None:
+        self.models, self.routes, self.keys = models, routes, keys
+        self.most, self.timeout = most, timeout
+        self.metrics = Metrics()
+        self.ending = False
+        self._log, self._access = log, access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one call."""
+        if scope["type"] != "http":
+            return
+        visit = Visit(scope, receive, send)
+        try:
+            await self._answer(visit)
+        except Gone:
+            visit.status = 0
+        except Refusal as refusal:
+            await self._refuse(visit, refusal)
+        except Exception as error:  # noqa: BLE001 - one call must not end the others
+            self._log(f"{visit.method} {visit.path}: {describe(error)} ({locate(error)})")
+            await self._refuse(visit, Refusal(500, "the server failed; it has noted why"))
+        finally:
+            self._count(visit)
+
+    async def _answer(self, visit: Visit) -> None:
+        path = plain_path(visit.path)
+        if path in _HEALTH and visit.method in ("GET", "HEAD"):
+            ready = not self.ending
+            await visit.reply(200 if ready else 503, b'{"status":"ok"}' if ready else b'{"status":"ending"}')
+            return
+        if self.keys is not None and not self.keys.fit(visit.headers):
+            asked = {"WWW-Authenticate": "Bearer"}
+            raise Refusal(401, "the API key is missing or wrong", headers=asked)
+        if "origin" in visit.headers:
+            # Whatever page somebody has open could ask a server on their machine.
+            raise Refusal(403, "pages in browsers are not answered (CORS is off)")
+        if visit.method in ("GET", "HEAD") and (told := self._describe(path)) is not None:
+            body, kind = told
+            await visit.reply(200, body, kind=kind)
+            return
+        route, path, model = self._find(path)
+        if route is None:
+            raise Refusal(404, f"there is nothing at {visit.path}")
+        visit.wire, visit.route = route.name, route.pattern
+        if visit.method != "POST":
+            raise Refusal(405, f"{visit.path} takes POST", headers={"Allow": "POST"})
+        await self._exchange(visit, route, Call(path, visit.headers, b""), model)
+
+    def _describe(self, path: str) -> tuple[bytes, str] | None:
+        """What a GET says, and of what kind it is; None where nothing is known of the path."""
+        if path == "/metrics":
+            return self.metrics.tell(served.standing() for served in self.models.values()), KIND
+        told = self.routes.describe(path, list(self.models))
+        if told is None and path == "/":
+            told = {"steelyard": __version__, "models": list(self.models), "wires": list(self.routes.wires)}
+        if told is None or isinstance(told, bytes):
+            return None if told is None else (told, "")
+        return msgspec.json.encode(told), "application/json"
+
+    def _find(self, path: str) -> tuple[Route | None, str, str | None]:
+        """Who answers a path; one that begins with the name of a model is that model's alone."""
+        route = self.routes.find(path)
+        if route is not None:
+            return route, path, route.model
+        for name in self.models:
+            if path == f"/{name}" or path.startswith(f"/{name}/"):
+                rest = path.removeprefix(f"/{name}") or "/"
+                if route := self.routes.find(rest):
+                    return route, rest, name
+        return None, path, None
+
+    async def _exchange(self, visit: Visit, route: Route, call: Call, model: str | None) -> None:
+        body = await visit.read(most=self.most, patience=_PATIENCE)
+        if self.ending:
+            raise Refusal(503, "the server is ending", headers={"Connection": "close"})
+        exchange = await _accept(route.wire, call._replace(body=body))
+        served = self._choose(model or exchange.model)
+        visit.model = exchange.model = served.name
+        if exchange.embeds != served.embeds:
+            raise Refusal(400, f"{served.name} gives {'vectors alone' if served.embeds else 'no vectors'}")
+        if served.places.full:
+            wait = {"Retry-After": str(served.places.patience)}
+            raise Refusal(429, f"{served.places.waiting} requests wait already", headers=wait)
+        requests = [fit(request, served.model) for request in exchange.requests]
+        answering = self._stream if exchange.stream else self._give
+        await self._attended(visit, answering(visit, exchange, served, requests))
+
+    def _choose(self, name: str | None) -> Served:
+        """The model of a name; one that stands alone needs none."""
+        if not name:
+            if len(self.models) == 1:
+                return next(iter(self.models.values()))
+            raise Refusal(400, f"the call names no model: {', '.join(self.models)}")
+        if name not in self.models:
+            raise Refusal(404, f"there is no model {name!r}: {', '.join(self.models)}")
+        return self.models[name]
+
+    async def _attended(self, visit: Visit, answering: Coroutine[Any, Any, T]) -> T:
+        """What comes of answering, unless whoever called hangs up or it takes too long."""
+        asking = asyncio.ensure_future(answering)
+        gone = asyncio.ensure_future(visit.hang_up())
+        try:
+            await asyncio.wait((asking, gone), timeout=self.timeout, return_when=asyncio.FIRST_COMPLETED)
+            if asking.done():
+                return asking.result()
+            if gone.done():
+                raise Gone
+            raise Refusal(504, f"no whole answer within {self.timeout:g} s")
+        finally:
+            gone.cancel()
+            if not asking.done():
+                asking.cancel()
+                await asyncio.wait((asking,))
+
+    async def _give(
+        self, visit: Visit, exchange: Exchange, served: Served, requests: Sequence[Request]
+    ) -> None:
+        """Answer whole."""
+        if len(requests) == 1:
+            responses = [await self._ask(served, requests[0], partial=exchange.partial)]
+        else:
+            asking = [
+                asyncio.ensure_future(self._ask(served, one, partial=exchange.partial)) for one in requests
+            ]
+            try:
+                responses = await asyncio.gather(*asking)
+            finally:
+                for one in asking:
+                    one.cancel()
+        for response in responses:
+            self.metrics.count_tokens(served.name, response.tokens)
+        body = exchange.encode_answer(responses)
+        await visit.reply(200, body, headers=exchange.headers)
+
+    async def _ask(self, served: Served, request: Request, *, partial: bool) -> Response:
+        try:
+            return await served.answer(request)
+        except Refusal as refusal:
+            if not partial:
+                raise
+            return Response(error=refusal.message)
+
+    async def _stream(
+        self, visit: Visit, exchange: Exchange, served: Served, requests: Sequence[Request]
+    ) -> None:
+        """Answer in events; a failure before the first of them is an answer with its own status."""
+        gathered = [Gathered(visit.begun) for _ in requests]
+        pieces = pieces_of(served, requests)
+        try:
+            async for place, chunk in pieces:
+                gathered[place].add(chunk)
+                event = exchange.encode_chunk(place, chunk)
+                if not visit.status:
+                    self.metrics.count_first(served.name, clock() - visit.begun)
+                    await visit.begin(200, {**_EVENTS, **exchange.headers})
+                if event:
+                    await visit.write(event)
+        finally:
+            await pieces.aclose()
+        responses = [one.response() for one in gathered]
+        for response in responses:
+            self.metrics.count_tokens(served.name, response.tokens)
+        if not visit.status:
+            await visit.begin(200, {**_EVENTS, **exchange.headers})
+        await visit.end(exchange.encode_end(responses))
+
+    async def _refuse(self, visit: Visit, refusal: Refusal) -> None:
+        wire = self.routes.wires.get(visit.wire) or self.routes.nearest(plain_path(visit.path))
+        if visit.status:
+            # The status is out: all that is left is an event that says so, and an end that is none.
+            await visit.end(wire.encode_broken(refusal.message))
+            return
+        body = wire.encode_failure(refusal.status, refusal.message)
+        await visit.reply(refusal.status, body, headers=refusal.headers)
+
+    def _count(self, visit: Visit) -> None:
+        seconds = clock() - visit.begun
+        if visit.wire or visit.status >= 400 or not visit.status:
+            self.metrics.count_call(
+                wire=visit.wire, route=visit.route, model=visit.model, status=visit.status, seconds=seconds
+            )
+        if self._access:
+            shown = visit.path if visit.path.isprintable() else repr(visit.path)
+            self._log(f"{visit.method} {shown} {visit.status or 'hung up'} {seconds:.3f} s {visit.model}")
+
+
+async def _accept(wire: Wire, call: Call) -> Exchange:
+    """What a call asks; a Refusal where it is none."""
+    try:
+        if len(call.body) > _LARGE:
+            return await asyncio.to_thread(wire.accept, call)
+        return wire.accept(call)
+    except SteelyardError as error:
+        raise Refusal(400, str(error)) from error

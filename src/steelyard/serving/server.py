@@ -1,0 +1,226 @@
+"""serve(models): any models behind any wires, on uvicorn.
+
+serve("embedded", port=8000)                        until SIGINT or SIGTERM
+with Server({"small": model}, port=0) as server:    on a thread of its own
+    requests.post(server.url + "/v1/chat/completions", …)
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+import uvicorn
+
+from steelyard.errors import SteelyardError, UsageError
+from steelyard.models.base import Model
+from steelyard.models.references import open_model
+from steelyard.serving.answers import Served
+from steelyard.serving.app import Application
+from steelyard.serving.connections import MOST, limit_connections
+from steelyard.serving.keys import read_keys
+from steelyard.serving.places import Places
+from steelyard.serving.routes import WIRES, Routes, open_wires
+from steelyard.wire.base import Wire
+
+Models = Any
+"""A model or a reference to one, several of them, or a mapping from names to them."""
+
+_KEPT_ALIVE = 75
+_BACKLOG = 2048
+
+
+def serve(models: Models, **options: Any) -> None:
+    """Serve models until SIGINT or SIGTERM; the options are those of a Server."""
+    server = Server(models, **options)
+    server.log(server.about)
+    server.run()
+
+
+class Server:
+    """Models behind HTTP; it listens from the moment it is made, and answers once it is run or entered."""
+
+    def __init__(
+        self,
+        models: Models,
+        *,
+        wires: Iterable[str | Wire] = WIRES,
+        host: str = "127.0.0.1",
+        port: int = 8000,
+        api_key: str | None = None,
+        queue: int = 1024,
+        concurrency: int | None = None,
+        max_body: int = 64 * 2**20,
+        timeout: float = 600.0,
+        grace: float = 30.0,
+        certificate: str | Path | None = None,
+        private_key: str | Path | None = None,
+        access_log: bool = False,
+        log: Callable[[str], None] | None = None,
+    ) -> None:
+        """`api_key` is a key, env:NAME or file:PATH; `concurrency` is how many requests a model is asked at
+        a time (as many as it likes), `queue` how many may wait beside; `grace` is how many seconds
+        answers under way are given when the server ends."""
+        for option, value, least in (
+            ("queue", queue, 0),
+            ("concurrency", 1 if concurrency is None else concurrency, 1),
+            ("max_body", max_body, 1),
+            ("timeout", timeout, 1e-3),
+            ("grace", grace, 0),
+        ):
+            if value < least:
+                raise UsageError(f"{option} is {value}", hint=f"it must be at least {least:g}")
+        if (certificate is None) != (private_key is None):
+            raise UsageError("a certificate and its private key go together")
+        self.log = log or _write
+        keys = None if api_key is None else read_keys(api_key)
+        routes = Routes(open_wires([wires] if isinstance(wires, (str, Wire)) else wires))
+        self._socket = _listen(host, port)
+        self._opened: list[Model] = []
+        try:
+            served = self._open(models, queue=queue, concurrency=concurrency)
+        except BaseException:
+            self._close()
+            raise
+        self.app = Application(
+            served, routes, keys=keys, most=max_body, timeout=timeout, log=self.log, access=access_log
+        )
+        config = uvicorn.Config(
+            self.app,
+            http=limit_connections(),
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="critical",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=_KEPT_ALIVE,
+            timeout_graceful_shutdown=int(grace),
+            h11_max_incomplete_event_size=MOST,
+            backlog=_BACKLOG,
+            ssl_certfile=certificate,
+            ssl_keyfile=private_key,
+        )
+        self._inner = _Uvicorn(config, self.app)
+        self._thread: threading.Thread | None = None
+        self._open_to_all = keys is None and not _is_local(host)
+        scheme = "http" if certificate is None else "https"
+        self.host, self.port = host, int(self._socket.getsockname()[1])
+        self.url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def about(self) -> str:
+        """What is served where, in one line, and what to mind."""
+        names, wires = ", ".join(self.app.models), ", ".join(self.app.routes.wires)
+        told = f"serving {names} at {self.url} ({wires})"
+        warning = f"\nwarning: whoever reaches {self.host} may ask: there is no API key"
+        return told + warning if self._open_to_all else told
+
+    def run(self) -> None:
+        """Answer until SIGINT or SIGTERM, or until it is stopped from another thread."""
+        try:
+            self._inner.run(sockets=[self._socket])
+        finally:
+            self._close()
+
+    def stop(self) -> None:
+        """End as after SIGTERM: nothing new is taken, answers under way are finished."""
+        self._inner.end()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def __enter__(self) -> Server:
+        self._thread = threading.Thread(target=self.run, name="steelyard.server", daemon=True)
+        self._thread.start()
+        self._inner.begun.wait()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _open(self, models: Models, *, queue: int, concurrency: int | None) -> dict[str, Served]:
+        if isinstance(models, Mapping):
+            pairs = [(str(name), self._open_one(one)) for name, one in models.items()]
+        else:
+            several = models if isinstance(models, (list, tuple)) else [models]
+            pairs = [(one.name, one) for one in map(self._open_one, several)]
+        served: dict[str, Served] = {}
+        for name, model in pairs:
+            if name in served:
+                raise UsageError(f"two models are called {name}", hint="name=… calls one something else")
+            served[name] = Served(name, model, Places(concurrency or model.concurrency, queue=queue))
+        if not served:
+            raise UsageError("no model is named", hint="--model embedded")
+        return served
+
+    def _open_one(self, one: Any) -> Model:
+        if isinstance(one, Model):
+            return one
+        model = open_model(one)
+        self._opened.append(model)
+        return model
+
+    def _close(self) -> None:
+        self._socket.close()
+        for model in self._opened:
+            model.close()
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn's server, which says when it answers, and ends quietly."""
+
+    def __init__(self, config: uvicorn.Config, app: Application) -> None:
+        super().__init__(config)
+        self.app = app
+        self.begun = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to answer."""
+        try:
+            await super().startup(sockets)
+        finally:
+            self.begun.set()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """End at the first signal, at once at the second; neither is raised again."""
+        if self.should_exit:
+            self.force_exit = True
+        self.end()
+
+    def end(self) -> None:
+        """Take nothing new."""
+        self.app.ending = True
+        self.should_exit = True
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        hint = "--port 0 takes any that is free" if port else ""
+        raise SteelyardError(
+            f"cannot listen at {host}:{port}: {error.strerror or error}", hint=hint
+        ) from error
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _write(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
