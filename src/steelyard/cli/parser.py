@@ -199,6 +199,48 @@ def _describe_score(parser: Parser) -> None:
     add("--json", action="store_true", help="print one JSON document in the place of a table")
 
 
+def _describe_serve(parser: Parser) -> None:
+    add = parser.add_argument
+    add(
+        "--model",
+        nargs="+",
+        action="append",
+        metavar=("REF", _VALUES),
+        required=True,
+        help="a model as for eval, and its options; name=NAME is what it is asked by; repeatable",
+    )
+    add(
+        "--wires",
+        metavar="NAMES",
+        help="the protocols, with commas between: openai, tgi, triton, mindie, plain (all of them)",
+    )
+    add("--host", metavar="ADDRESS", help="where to listen (127.0.0.1: only this machine can ask)")
+    add("--port", type=_number(int, 0), metavar="N", help="the port (8000); 0 takes any that is free")
+    add(
+        "--api-key",
+        metavar="WHERE",
+        help="only who has the key may ask: env:NAME, or file:PATH with a key a line",
+    )
+    add("--queue", type=_number(int, 0), metavar="N", help="requests that may wait for a model (1024)")
+    add(
+        "--concurrency",
+        type=_number(int, 1),
+        metavar="N",
+        help="requests a model is asked at a time (as many as it likes)",
+    )
+    add("--max-body", type=_number(int, 1), metavar="BYTES", help="the largest request (67108864)")
+    add("--timeout", type=_number(float, 0), metavar="SECONDS", help="the longest an answer may take (600)")
+    add(
+        "--grace",
+        type=_number(float, 0),
+        metavar="SECONDS",
+        help="how long answers under way are waited for when the server is ended (30)",
+    )
+    add("--certificate", metavar="FILE", help="serve https: the certificate, with its chain")
+    add("--private-key", metavar="FILE", help="the key of the certificate")
+    add("--access-log", action="store_true", help="a line on stderr for each request")
+
+
 def _describe_list(parser: Parser) -> None:
     kinds = ["models", "data", "tasks", "metrics", "wires", "extractors"]
     parser.add_argument(
@@ -271,6 +313,7 @@ _VERBS: dict[str, tuple[str, str, Callable[[Parser], None]]] = {
     "explain": ("explanation", "show one sample of a run whole", _describe_explain),
     "compare": ("comparison", "say which of several runs is better, or that it is noise", _describe_compare),
     "score": ("scores", "score the stored answers of a run anew, without its model", _describe_score),
+    "serve": ("serve", "answer requests over HTTP with any models", _describe_serve),
     "list": ("catalogue", "list what can be named", _describe_list),
     "new": ("scaffold", "write a model, metric, task or data file that runs at once", _describe_new),
     "doctor": ("doctor", "say what is installed, which devices there are and what extras would add",

@@ -106,7 +106,9 @@ class Metrics:
             ("tokens_in_total", "tokens of prompts", self.tokens_in),
             ("tokens_out_total", "tokens of answers", self.tokens_out),
         ]
-        sizes = {(("model", s.model),): _batches(s.batch_sizes) for s in standings if s.batch_sizes}
+        sizes: dict[Labels, Histogram] = {
+            (("model", s.model),): _batches(s.batch_sizes) for s in standings if s.batch_sizes
+        }
         histograms: list[tuple[str, str, Mapping[Labels, Histogram]]] = [
             ("request_seconds", "from a call to the end of its good answer", self.seconds),
             ("first_piece_seconds", "from a call to the first piece of its answer", self.first),

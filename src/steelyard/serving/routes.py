@@ -13,7 +13,7 @@ from steelyard.errors import UsageError
 from steelyard.plugins import resolve
 from steelyard.wire.base import Wire
 
-WIRES = ("openai", "tgi", "triton", "mindie", "plain")
+WIRES = ("openai",)
 """What is served where nothing else is said."""
 
 # What people call one protocol and is several here.

@@ -8,6 +8,7 @@ with Server({"small": model}, port=0) as server:    on a thread of its own
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 import sys
 import threading
@@ -40,6 +41,8 @@ def serve(models: Models, **options: Any) -> None:
     """Serve models until SIGINT or SIGTERM; the options are those of a Server."""
     server = Server(models, **options)
     server.log(server.about)
+    if server.warning:
+        server.log(server.warning)
     server.run()
 
 
@@ -110,18 +113,21 @@ class Server:
         )
         self._inner = _Uvicorn(config, self.app)
         self._thread: threading.Thread | None = None
-        self._open_to_all = keys is None and not _is_local(host)
         scheme = "http" if certificate is None else "https"
         self.host, self.port = host, int(self._socket.getsockname()[1])
         self.url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property
     def about(self) -> str:
-        """What is served where, in one line, and what to mind."""
-        names, wires = ", ".join(self.app.models), ", ".join(self.app.routes.wires)
-        told = f"serving {names} at {self.url} ({wires})"
-        warning = f"\nwarning: whoever reaches {self.host} may ask: there is no API key"
-        return told + warning if self._open_to_all else told
+        """What is served where, in one line."""
+        return f"serving {', '.join(self.app.models)} at {self.url} ({', '.join(self.app.routes.wires)})"
+
+    @property
+    def warning(self) -> str:
+        """What to mind of how it is served, if anything."""
+        if self.app.keys is not None or _is_local(self.host):
+            return ""
+        return f"warning: whoever reaches {self.host} may ask, for there is no API key"
 
     def run(self) -> None:
         """Answer until SIGINT or SIGTERM, or until it is stopped from another thread."""
