@@ -184,6 +184,14 @@ class Run:
         finally:
             temporary.unlink(missing_ok=True)
 
+    def discard(self) -> None:
+        """Take a run back that holds no answer, and its folder if nothing else is in it."""
+        self.close()
+        with contextlib.suppress(OSError):
+            self.log.unlink()
+            (self.path / "run.json").unlink()
+            self.path.rmdir()
+
     def close(self) -> None:
         """Let another process write to the run."""
         if self._file is not None:

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from steelyard.engine import answer, run
-from steelyard.errors import RunMismatch, UsageError
+from steelyard.errors import RunMismatch, SteelyardError, UsageError, describe
 from steelyard.metrics.choices import carried
 from steelyard.models.base import Model
 from steelyard.tasks.base import Task
 from steelyard.tasks.choice import AUTO, LETTER, LETTER_LIKELIHOOD, LIKELIHOOD, Choice, describe_way
 from steelyard.tasks.prompts import with_images
-from steelyard.types import Request, Sample
+from steelyard.types import Prompt, Request, Response, Sample
 
 PROBES = 3
 """How many of the first samples a model is tried with."""
@@ -43,12 +43,13 @@ class Way:
     likelihood: str | None = None
     tried: Mapping[str, str] | None = None
 
-    def about(self) -> dict[str, Any] | None:
+    def about(self) -> dict[str, Any]:
         """What a run notes of it; nothing where there was nothing to find."""
         if self.tried is None:
-            return None
+            return {}
         by = self.task.way if isinstance(self.task, Choice) else LIKELIHOOD
-        return {"asked": self.asked, "by": by, "likelihood": self.likelihood, "tried": dict(self.tried)}
+        found = {"asked": self.asked, "by": by, "likelihood": self.likelihood, "tried": dict(self.tried)}
+        return {"choices": found}
 
 
 def find_way(model: Model, task: Task, samples: Sequence[Sample], *, chat: bool) -> Way:
@@ -80,15 +81,36 @@ def known_way(model: Model, task: Task, stored: Mapping[str, Any], *, chat: bool
     if isinstance(task, Choice) and task.way == AUTO:
         # A run that says nothing of it was begun where options were picked by letter unless one said else.
         task = task.settled(LETTER, chat=False) if about is None else task.settled(about["by"], chat=chat)
-    likelihood = None if about is None else about["likelihood"]
-    if likelihood is None:
+    if about is None or about["likelihood"] is None:
         return Way(model, task)
+    likelihood = about["likelihood"]
     if likelihood not in model.likelihoods:
         message = (
             f"the run goes by {describe_way(about)}, which {model.name} is not asked for as it was opened"
         )
         raise RunMismatch(message, hint=f"likelihood={likelihood}")
     return Way(model.asking(likelihood), task, likelihood=likelihood)
+
+
+def may_be_open(model: Model, task: Task) -> bool:
+    """Whether there may be something to find out, for which the first samples are looked at."""
+    return (isinstance(task, Choice) and task.way == AUTO) or tuple(model.likelihoods) != _OWN
+
+
+async def doubt_way(model: Model, request: Request) -> SteelyardError | None:
+    """Why a model that told likelihoods does so no more; None where it still does of a plain question."""
+    if request.choices is None:
+        return None
+    asked = "1 + 1 ="
+    plain: Prompt = asked if isinstance(request.prompt, str) else [{"role": "user", "content": asked}]
+    try:
+        response = await model.ask(Request(id="0", prompt=plain, choices=("2", "3")))
+    except Exception as error:  # noqa: BLE001 - the model boundary
+        response = Response(error=describe(error))
+    if response.error is None:
+        return None
+    message = f"{model.name} tells no more how likely choices are, as it did when this run began: "
+    return RunMismatch(message + response.error, hint="start a new run")
 
 
 def _questions(task: Task, samples: Sequence[Sample], chat: bool) -> list[Request]:

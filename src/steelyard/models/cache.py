@@ -1,0 +1,199 @@
+"""Answers that were given before: an SQLite file of them, and a model that looks there first.
+
+    cached = Cached(model, Cache("answers.sqlite"))
+    answer(cached, requests)                # asked, and kept
+    answer(cached, requests)                # not asked again: raw["cached"] is True, there is no timing
+
+An answer is found again where all is equal that shapes it: the model with its wire, address and options,
+the prompt down to the content of its pictures, choices, parameters, and which of several repeats it is.
+Failures are never kept. Several processes may use one file at the same time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from steelyard.errors import StoreError
+from steelyard.media.images import Image, as_image
+from steelyard.media.pixels import is_picture
+from steelyard.models.base import Model
+from steelyard.types import Request, Response
+
+_OURS = 0x5374_796C  # an SQLite file that says so is one of these
+_FORMAT = 1
+_PATIENCE = 30.0
+
+
+def default_path() -> Path:
+    """Where answers are kept where nobody says where: the folder for caches of whoever runs this."""
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(home).expanduser() / "steelyard" / "answers.sqlite"
+
+
+class Cache:
+    """A file of answers by their keys."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).expanduser()
+        self.broken = ""
+        """Why nothing more is kept, once something could not be."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            # Answers are nobody else's business.
+            self.path.touch(mode=0o600)
+            self._file = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None)
+            self._begin()
+        except (OSError, sqlite3.Error) as error:
+            message = f"the cache {self.path} cannot be used: {error}"
+            raise StoreError(message, hint="--cache FILE names another one") from error
+
+    def find(self, key: bytes) -> Response | None:
+        """The answer that was kept under a key; None where there is none."""
+        try:
+            row = self._file.execute("SELECT answer FROM answers WHERE key = ?", (key,)).fetchone()
+            return None if row is None else _decoder.decode(row[0])
+        except (sqlite3.Error, msgspec.DecodeError):
+            # Whatever cannot be read is asked anew.
+            return None
+
+    def keep(self, key: bytes, response: Response) -> None:
+        """Keep an answer; one that is no JSON is not, and a file that cannot be written costs no answer."""
+        if self.broken:
+            return
+        try:
+            answer = _encoder.encode(replace(response, timing=None, cost=None))
+        except (TypeError, ValueError, msgspec.EncodeError):
+            return
+        try:
+            self._file.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (key, answer))
+        except sqlite3.Error as error:
+            self.broken = f"the cache {self.path} cannot be written: {error}"
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _begin(self) -> None:
+        (ours,) = self._file.execute("PRAGMA application_id").fetchone()
+        (tables,) = self._file.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if ours != _OURS and tables:
+            raise sqlite3.DatabaseError("it is a database of something else")
+        if ours == _OURS and self._file.execute("PRAGMA user_version").fetchone() > (_FORMAT,):
+            raise sqlite3.DatabaseError("it was written by a newer version")
+        # With a log beside the file readers and the one writer do not wait for each other.
+        self._file.execute("PRAGMA journal_mode = WAL")
+        self._file.execute("PRAGMA synchronous = NORMAL")
+        if not tables:
+            self._file.execute(f"PRAGMA application_id = {_OURS}")
+            self._file.execute(f"PRAGMA user_version = {_FORMAT}")
+            self._file.execute(
+                "CREATE TABLE IF NOT EXISTS answers (key BLOB PRIMARY KEY, answer BLOB) WITHOUT ROWID"
+            )
+
+
+class Cached(Model):
+    """A model whose answers are looked for in a cache before it is asked; `repeat` as the run has it."""
+
+    def __init__(self, model: Model, cache: Cache, *, repeat: int = 1) -> None:
+        self.model, self.cache, self.repeat = model, cache, repeat
+        self.hits = 0
+        """How many answers were found."""
+        self.chat, self.concurrency = model.chat, model.concurrency
+        self.elsewhere, self.load_cost, self.likelihoods = model.elsewhere, model.load_cost, model.likelihoods
+        self._began = blake2b(_encoder.encode(model.identity()), digest_size=16)
+
+    @property
+    def name(self) -> str:
+        """The name of the model."""
+        return self.model.name
+
+    def identity(self) -> Mapping[str, Any]:
+        """That of the model: where an answer came from does not shape it."""
+        return self.model.identity()
+
+    async def doubt(self, error: str) -> Any:
+        """What the model says."""
+        return await self.model.doubt(error)
+
+    async def ask(self, request: Request) -> Response:
+        """The answer that was kept, else the model's, which is kept if it is good."""
+        try:
+            key = self._key(request)
+        except (TypeError, ValueError, msgspec.EncodeError):
+            # What cannot be told apart from another question cannot be found again.
+            return await self.model.ask(request)
+        found = self.cache.find(key)
+        if found is not None:
+            self.hits += 1
+            return found
+        response = await self.model.ask(request)
+        if _is_good(request, response):
+            self.cache.keep(key, _marked(response))
+        return response
+
+    def close(self) -> None:
+        """Close the cache; the model stays open for whoever opened it."""
+        self.cache.close()
+
+    def _key(self, request: Request) -> bytes:
+        digest = self._began.copy()
+        turn = request.id.rpartition("#")[2] if self.repeat > 1 else ""
+        digest.update(_encoder.encode((request.prompt, request.choices, request.params, turn)))
+        return digest.digest()
+
+
+def is_cached(response: Response) -> bool:
+    """Whether an answer came out of a cache."""
+    return isinstance(response.raw, Mapping) and response.raw.get("cached") is True
+
+
+def _marked(response: Response) -> Response:
+    """The response as it is found again: what else it says, and that it was kept."""
+    raw = response.raw
+    said = raw if isinstance(raw, Mapping) else {} if raw is None else {"raw": raw}
+    return replace(response, raw={**said, "cached": True})
+
+
+def _is_good(request: Request, response: Response) -> bool:
+    """Whether a response answers the request, as far as its form says."""
+    if response.error is not None:
+        return False
+    scores = response.scores
+    if scores is None:
+        return request.choices is None
+    if request.choices is not None and len(scores) != len(request.choices):
+        return False
+    values = scores.values() if isinstance(scores, Mapping) else scores
+    # JSON has no word for the others.
+    with contextlib.suppress(TypeError):
+        return all(math.isfinite(value) for value in values)
+    return False
+
+
+def _plain(value: Any) -> Any:
+    """A picture by its content, where it is known, and whatever else JSON does not know."""
+    if isinstance(value, Image) or is_picture(value):
+        image = as_image(value)
+        reference = image.reference()
+        if "digest" in reference:
+            reference = {**reference, "image": None}
+        return [reference, image.page]
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"a {type(value).__name__} is no JSON")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_plain, order="sorted")
+_decoder = msgspec.json.Decoder(Response)
