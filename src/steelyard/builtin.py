@@ -42,6 +42,30 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
         "demo/sentences": Builtin("steelyard.data.demo:SENTENCES", "short questions about short texts"),
         "demo/train": Builtin("steelyard.data.demo:TRAIN", "word problems to show as worked examples"),
     },
+    "layouts": {
+        "aime": Builtin("steelyard.data.layouts.problems:AIME", "problems with whole numbers as answers"),
+        "arc_challenge": Builtin(
+            "steelyard.data.layouts.exams:ARC_CHALLENGE", "science questions, the harder part"
+        ),
+        "arc_easy": Builtin("steelyard.data.layouts.exams:ARC_EASY", "science questions, the easier part"),
+        "ceval": Builtin("steelyard.data.layouts.exams:CEVAL", "Chinese exams of 52 subjects"),
+        "cmmlu": Builtin("steelyard.data.layouts.exams:CMMLU", "Chinese exams of 67 subjects"),
+        "gsm8k": Builtin("steelyard.data.layouts.problems:GSM8K", "word problems, answers after ####"),
+        "humaneval": Builtin("steelyard.data.layouts.problems:HUMANEVAL", "functions to be written"),
+        "ifeval": Builtin("steelyard.data.layouts.problems:IFEVAL", "prompts with instructions to follow"),
+        "math": Builtin("steelyard.data.layouts.problems:MATH", "problems with \\boxed answers"),
+        "mcq": Builtin(
+            "steelyard.data.layouts.exams:MCQ", "questions with options A, B, … or a list of choices"
+        ),
+        "mmlu": Builtin("steelyard.data.layouts.exams:MMLU", "exams of 57 subjects"),
+        "mtbench": Builtin(
+            "steelyard.data.layouts.conversations:MTBENCH", "questions of two turns, the first asked"
+        ),
+        "qa": Builtin("steelyard.data.layouts.problems:QA", "questions with short answers"),
+        "sharegpt": Builtin(
+            "steelyard.data.layouts.conversations:SHAREGPT", "conversations up to the user's last turn"
+        ),
+    },
     "extractors": {
         "boxed": Builtin("steelyard.metrics.extraction:find_box", "what the last \\boxed{…} holds"),
         "json": Builtin("steelyard.metrics.extraction.objects:find_object", "the JSON object in the text"),
@@ -58,7 +82,12 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
         "text": Builtin("steelyard.metrics.extraction:find_text", "the whole text, without reasoning"),
     },
     "tasks": {
+        "arc_challenge": Builtin(
+            "steelyard.tasks.exams:arc_challenge", "the harder science questions of ARC"
+        ),
+        "arc_easy": Builtin("steelyard.tasks.exams:arc_easy", "the easier science questions of ARC"),
         "arithmetic": Builtin("steelyard.tasks.written:arithmetic", "word problems in the GSM8K format"),
+        "ceval": Builtin("steelyard.tasks.exams:ceval", "C-Eval: Chinese exams of 52 subjects"),
         "charts": Builtin(
             "steelyard.tasks.vision:charts", "numbers and short answers about charts, 5 % off at most"
         ),
@@ -69,9 +98,12 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
         "classification": Builtin(
             "steelyard.tasks.labels:classification", "texts with one of several labels"
         ),
+        "cmmlu": Builtin("steelyard.tasks.exams:cmmlu", "CMMLU: Chinese exams of 67 subjects"),
         "fields": Builtin(
             "steelyard.tasks.vision:fields", "fields of documents as JSON, compared field by field"
         ),
+        "mcq": Builtin("steelyard.tasks.exams:mcq", "questions of one's own with options A, B, …"),
+        "mmlu": Builtin("steelyard.tasks.exams:mmlu", "MMLU: exams of 57 subjects"),
         "page_order": Builtin("steelyard.tasks.vision:page_order", "pages that are out of order"),
         "pages": Builtin("steelyard.tasks.vision:pages", "what kind of document it is: labels=…"),
         "questions": Builtin("steelyard.tasks.written:questions", "questions with short answers"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection, Iterable
+from typing import Any
 
 from steelyard.data.selection import choose
 from steelyard.errors import DataError
@@ -22,6 +23,18 @@ def examples(
     chosen = choose((sample for sample in data if sample.id not in exclude), count, seed=seed)
     _check(chosen, count, data)
     return chosen
+
+
+def first_of_each(data: Iterable[Sample], count: int, *, column: str) -> list[Sample]:
+    """The first few worked examples for each value of a column."""
+    found: dict[Any, list[Sample]] = {}
+    for sample in data:
+        group = found.setdefault(sample.meta.get(column), [])
+        if len(group) < count:
+            group.append(sample)
+    for group in found.values():
+        _check(group, count, data)
+    return [sample for group in found.values() for sample in group]
 
 
 class Pool:

@@ -11,7 +11,7 @@ Lines end where a newline byte stands and nowhere else: a U+2028 inside a JSON s
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
 import msgspec
@@ -69,8 +69,12 @@ def read_delimited(
     *,
     delimiter: str | None = None,
     quotes: bool = True,
+    columns: Sequence[str] = (),
 ) -> Iterator[Row]:
-    """Columns with a delimiter, under a header that names them; cells may be quoted."""
+    """Columns with a delimiter, under a header that names them; cells may be quoted.
+
+    `columns` are the names of those of a file without a header.
+    """
     # The csv module knows only one limit for the whole process.
     csv.field_size_limit(max(csv.field_size_limit(), _CELL_LIMIT))
     undecodable: list[str] = []
@@ -79,7 +83,7 @@ def read_delimited(
         reader = csv.reader(lines, delimiter=delimiter or ",", quoting=_QUOTING[quotes], strict=True)
     except TypeError as error:
         raise DataError(f"{delimiter!r} cannot be a delimiter", hint="one character") from error
-    header = _header(reader, name, guess=delimiter is None)
+    header = _header(reader, name, guess=delimiter is None) if not columns else list(columns)
     if undecodable:
         raise BadRow("a header in UTF-8", undecodable.pop()).at(f"{name}, line 1")
     where, width = f"{name}, line", len(header)
@@ -98,6 +102,9 @@ def read_delimited(
             undecodable.clear()
         elif len(cells) == width:
             row = dict(zip(header, cells))
+            # What has no header where others of its kind have none may have one all the same.
+            if columns and number == 1 and [cell.strip().casefold() for cell in cells] == header:
+                continue
         elif not cells:
             continue
         else:

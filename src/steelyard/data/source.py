@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from steelyard.data.columns import Columns
+from steelyard.data.layouts.base import LaidOut, lay_out
 from steelyard.data.references import open_origin
-from steelyard.data.rows import BadRow, Row
+from steelyard.data.rows import BadRow, Origin, Row
 from steelyard.data.selection import choose
 from steelyard.errors import DataError, UsageError
 from steelyard.types import Sample
@@ -34,6 +35,8 @@ class Data:
     passed over, the next `limit` are taken, and `sample` of these are chosen by `seed`, in
     their order; it makes no difference to their ids. A bad row is a DataError; with
     `on_bad_row="skip"` it is counted in `skipped`, and the first few are told in `bad_rows`.
+    `layout` is the name of a known data set whose files these are: it says which they are, and which
+    column is what.
 
     Sources that can be read once only (a generator, stdin) raise a DataError the second time.
     """
@@ -50,6 +53,7 @@ class Data:
         images: str | Sequence[str] | None = None,
         image_root: str | Path | None = None,
         allow_remote_images: bool = False,
+        layout: str | None = None,
         split: str | None = None,
         limit: int | None = None,
         offset: int = 0,
@@ -63,10 +67,10 @@ class Data:
         _check(limit=limit, offset=offset, sample=sample, on_bad_row=on_bad_row)
         cells = {"delimiter": delimiter, "quotes": quotes}
         cells = {option: given for option, given in cells.items() if given is not None}
-        self._origin = open_origin(source, split=split, format=format, cells=cells)
         self._named: dict[str, str | Sequence[str] | None]
         self._named = {"input": input, "target": target, "id": id, "choices": choices, "group": group}
         self._named["images"] = images
+        self._origin = _open(source, layout, self._named, split=split, format=format, cells=cells)
         self._image_root = None if image_root is None else Path(image_root).expanduser()
         if self._image_root is not None and not self._image_root.is_dir():
             raise UsageError(f"image_root is {str(image_root)!r}", hint="a folder that is there")
@@ -117,6 +121,11 @@ class Data:
         options = {option: given for option, given in self._options.items() if given is not None}
         return {**self._origin.identity(), "options": options}
 
+    def examples(self) -> Data | None:
+        """The samples that worked examples are taken from, where the layout knows such files beside these."""
+        found = self._origin.examples() if isinstance(self._origin, LaidOut) else None
+        return None if found is None else Data(found)
+
     def __repr__(self) -> str:
         return f"<Data {self.name}>"
 
@@ -145,6 +154,16 @@ class Data:
                 f"{self.name} has no row after the first {self._offset}", hint="a smaller offset"
             )
         return DataError(f"{self.name} is empty", hint="it must have at least one row")
+
+
+def _open(source: Any, layout: str | None, named: Mapping[str, Any], **options: Any) -> Origin:
+    if isinstance(source, Origin):
+        return source
+    if layout is None:
+        return open_origin(source, **options)
+    if given := [role for role, column in named.items() if column]:
+        raise UsageError(f"{given[0]}= beside layout={layout}", hint="the layout says which column is what")
+    return lay_out(layout, source, **options)
 
 
 def _check(*, limit: int | None, offset: int, sample: int | None, on_bad_row: str) -> None:

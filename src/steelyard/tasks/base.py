@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any
 
-from steelyard.errors import UsageError
+from steelyard.errors import DataError, UsageError
 from steelyard.metrics.base import Metric, name_of
 from steelyard.metrics.extraction import Extractor
 from steelyard.plugins import source_digest
@@ -35,7 +36,8 @@ from steelyard.types import Prompt, Request, Response, Sample
 class Task:
     """What is asked of each sample, and how the answer is scored.
 
-    `by` are the columns that results are shown apart for where nobody says which.
+    `by` are the columns that results are shown apart for where nobody says which. With `shots_by` a
+    question is shown those worked examples that have the same in this column.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Task:
     reply: str = " {target}"
     system: str = ""
     shots: Sequence[Sample] = ()
+    shots_by: str = ""
     extract: Extractor | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     by: Sequence[str] = ()
@@ -67,11 +70,7 @@ class Task:
             turns = isinstance(sample.input, (list, tuple))
             return compose_turns(sample.input, sample) if turns else sample.input
         question = self.question(sample)
-        # A worked example that is the question itself would tell the answer.
-        shots = [
-            shot for shot in self.shots if shot.input != sample.input or not _show_the_same(shot, sample)
-        ]
-        examples = [(self.question(shot), self.answer(shot)) for shot in shots]
+        examples = [(self.question(shot), self.answer(shot)) for shot in self._shots_for(sample)]
         text = None if chat else join_text(self.system, examples, question)
         return join_turns(self.system, examples, question) if text is None else text
 
@@ -83,19 +82,39 @@ class Task:
         """What a worked example answers."""
         return fill(self.reply, sample)
 
+    def _shots_for(self, sample: Sample) -> Sequence[Sample]:
+        shots = self.shots
+        if shots and self.shots_by:
+            group = sample.meta.get(self.shots_by)
+            shots = self._grouped.get(group, ())
+            if not shots:
+                hint = f"--shot-data names some, or --shots 0; there are some for {len(self._grouped)} others"
+                raise DataError(f"there are no worked examples for {self.shots_by} {group!r}", hint=hint)
+        # A worked example that is the question itself would tell the answer.
+        return [shot for shot in shots if shot.input != sample.input or not _show_the_same(shot, sample)]
+
+    @cached_property
+    def _grouped(self) -> Mapping[Any, Sequence[Sample]]:
+        """The worked examples by the column that tells them apart."""
+        found: dict[Any, list[Sample]] = {}
+        for shot in self.shots:
+            found.setdefault(shot.meta.get(self.shots_by), []).append(shot)
+        return found
+
     def identity(self) -> Mapping[str, Any]:
         """All that shapes the questions and the scores."""
         data = self.data.identity() if hasattr(self.data, "identity") else type(self.data).__name__
         own = {
             f.name: getattr(self, f.name)
             for f in fields(self)
-            if f.name not in ("data", "metrics", "extract", "shots", "by")
+            if f.name not in ("data", "metrics", "extract", "shots", "shots_by", "by")
         }
         return {
             **own,
             "kind": f"{type(self).__module__}.{type(self).__qualname__}",
             "data": data,
             "shots": [(shot.input, shot.target, *_digests(shot)) for shot in self.shots],
+            **({"shots_by": self.shots_by} if self.shots_by else {}),
             **identify_scoring(self.metrics, self.extract),
         }
 

@@ -16,7 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from steelyard.data.fewshot import examples
+from steelyard.builtin import BUILTINS
+from steelyard.data.fewshot import examples, first_of_each
 from steelyard.data.source import Data
 from steelyard.errors import SteelyardError, UsageError, describe, locate
 from steelyard.metrics.base import Metric
@@ -26,7 +27,8 @@ from steelyard.tasks.base import Task
 from steelyard.tasks.files import read_task
 
 _DEMO = {"arithmetic": "demo/arithmetic", "choice": "demo/choice", "questions": "demo/sentences"}
-_DEMO_SHOTS = {"arithmetic": "demo/train"}
+_DEMO_SHOTS = {"arithmetic": "demo/train", "gsm8k": "demo/train"}
+_ROLES = ("input", "target", "choices", "id", "group", "images", "layout")
 
 
 def open_task(
@@ -57,7 +59,11 @@ def open_task(
         task = replace(task, params={**task.params, **params})
     if shots:
         pool = _pool(name, shot_data, task)
-        task = replace(task, shots=tuple(examples(pool, shots, seed=seed)))
+        if task.shots_by:
+            chosen = first_of_each(pool, shots, column=task.shots_by)
+        else:
+            chosen = examples(pool, shots, seed=seed)
+        task = replace(task, shots=tuple(chosen))
     return task
 
 
@@ -86,7 +92,13 @@ def _samples(name: str, data: Any, options: Mapping[str, Any]) -> Any:
         if options:
             raise UsageError("options of the data were given beside data that is open already")
         return source
-    return _open_data(source, options)
+    return _open_data(source, {**_layout(name, options), **options})
+
+
+def _layout(name: str, options: Mapping[str, Any]) -> Mapping[str, str]:
+    """How the data of a task lies on disk, where nobody says which column is what."""
+    known = name in BUILTINS["layouts"] and not any(options.get(role) for role in _ROLES)
+    return {"layout": name} if known else {}
 
 
 def _open_data(source: Any, options: Mapping[str, Any]) -> Data:
@@ -130,8 +142,18 @@ def _call(name: str, make: Any, options: Mapping[str, Any]) -> Any:
 
 
 def _pool(name: str, shot_data: Any, task: Task) -> Data:
-    source = _DEMO_SHOTS.get(name) if shot_data is None else shot_data
-    if source is None:
+    """Where worked examples come from: named, known to lie beside the data, or ours."""
+    if shot_data is not None:
+        if isinstance(shot_data, Data):
+            return shot_data
+        layout = dict(_layout(name, {}))
+        # A folder with all splits of a set is opened at those that its examples come from.
+        opened = Data(shot_data, **layout)
+        return (opened.examples() if layout and Path(str(shot_data)).is_dir() else None) or opened
+    found = task.data.examples() if isinstance(task.data, Data) else None
+    if found is None and name in _DEMO_SHOTS:
+        found = Data(_DEMO_SHOTS[name], **_layout(name, {}))
+    if found is None:
         hint = "shot_data= names them; they must not be the questions themselves"
         raise UsageError(f"the task {task.name} has no worked examples to choose from", hint=hint)
-    return source if isinstance(source, Data) else Data(source)
+    return found
