@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 
 from faulty_service import Service, chunked, reply, serving
 from steelyard.errors import UsageError
-from steelyard.wire.connection import Answer, BrokenAnswer, ConnectionLost, Origin
+from steelyard.wire.connection import ConnectionLost
+from steelyard.wire.origin import Origin
+from steelyard.wire.reading import Answer, BrokenAnswer
 
 
 def post(
@@ -26,7 +28,7 @@ def post(
     target = origin or Origin(service.url)
 
     async def go() -> list[Answer]:
-        return [await target.post("/v1/predict", headers={}, body=body) for _ in range(times)]
+        return [await target.send("POST", "/v1/predict", headers={}, body=body) for _ in range(times)]
 
     try:
         return asyncio.run(go())
@@ -136,7 +138,7 @@ def test_nobody_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         url = f"http://127.0.0.1:{free.getsockname()[1]}/"
     with pytest.raises(ConnectionRefusedError):
-        asyncio.run(Origin(url).post("/", headers={}, body=b""))
+        asyncio.run(Origin(url).send("POST", "/", headers={}, body=b""))
 
 
 def test_large_bodies_both_ways() -> None:
@@ -150,7 +152,9 @@ def test_many_at_a_time_get_each_their_own_answer() -> None:
         origin = Origin(service.url)
 
         async def go() -> list[Answer]:
-            return await asyncio.gather(*(origin.post("/", headers={}, body=b"%d" % n) for n in range(50)))
+            return await asyncio.gather(
+                *(origin.send("POST", "/", headers={}, body=b"%d" % n) for n in range(50))
+            )
 
         assert [answer.body for answer in asyncio.run(go())] == [b"%d" % n for n in range(50)]
         assert service.connections <= 50
@@ -164,9 +168,9 @@ def test_what_is_no_address(url: str) -> None:
 
 
 def test_the_name_in_the_host_header() -> None:
-    assert Origin("http://[::1]:8000/x").authority == "[::1]:8000"
-    assert Origin("https://api.example/x").authority == "api.example"
-    assert Origin("https://api.example/x").port == 443
+    assert Origin("http://[::1]:8000/x").address.authority == "[::1]:8000"
+    assert Origin("https://api.example/x").address.authority == "api.example"
+    assert Origin("https://api.example/x").address.port == 443
 
 
 @pytest.fixture(scope="module")

@@ -26,8 +26,9 @@ from steelyard.errors import DataError, ModelError, UsageError, describe
 from steelyard.models.batches import clock
 from steelyard.models.credentials import Auth, Credentials
 from steelyard.wire.base import CutShort
-from steelyard.wire.connection import Answer, Origin
+from steelyard.wire.connection import Answer
 from steelyard.wire.events import read_events
+from steelyard.wire.origin import Origin
 
 T = TypeVar("T")
 
@@ -121,7 +122,7 @@ class Client:
             await self._wait_for_turn()
             begun = clock()
             try:
-                sending = self._origin.post(target, headers=sent, body=body)
+                sending = self._origin.send("POST", target, headers=sent, body=body)
                 answer = await asyncio.wait_for(sending, self.timeout)
                 if 200 <= answer.status < 300:
                     found = read(answer)

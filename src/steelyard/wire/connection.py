@@ -1,11 +1,8 @@
-"""HTTP/1.1 over sockets that outlive the event loop they were opened in.
+"""One connection to a service: a question goes out, its answer is read as the bytes come.
 
-    origin = Origin("https://api.example/v1")
-    answer = await origin.post("/v1/predict", headers={...}, body=b"[]")
-    answer.status, answer.headers["content-type"], answer.body
-
-Connections are kept open and used again, also by a later loop: whoever asks from plain code has
-a new loop with every call, and would connect anew each time.
+Connections outlive the event loop they were opened in: whoever asks from plain code has a new loop
+with every call, and would connect anew each time. While one waits, nothing is awaited for single
+blocks: the loop calls back, the Reading takes the bytes, and who waits wakes when all are there.
 """
 
 from __future__ import annotations
@@ -14,340 +11,318 @@ import asyncio
 import contextlib
 import socket
 import ssl
-import time
-import weakref
-import zlib
-from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from time import perf_counter as clock
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
-from steelyard.errors import UsageError
+from steelyard.wire.reading import Answer, BrokenAnswer, Reading
+
+__all__ = ["Answer", "BrokenAnswer", "Connection", "ConnectionLost", "SlowAnswer", "TimeLimits", "Watch"]
 
 _BLOCK = 1 << 16
-_MOST_HEAD = 1 << 18
-
-
-class BrokenAnswer(ConnectionError):
-    """The bytes that came are not a whole HTTP answer."""
+_NEVER = float("inf")
 
 
 class ConnectionLost(ConnectionError):
     """The connection ended before the first byte of an answer."""
 
 
-class Answer(NamedTuple):
-    """What a service answered; the names of the headers are in lower case.
-
-    `stamps` says of a body that came in pieces when each was in, and where it ended.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    stamps: Sequence[tuple[float, int]] = ()
-
-    def when(self, ends: Sequence[int]) -> list[float]:
-        """When what ends at these places of the body was in; nothing where nobody knows."""
-        places = [place for _, place in self.stamps]
-        if not places:
-            return []
-        return [self.stamps[min(bisect_left(places, end), len(places) - 1)][0] for end in ends]
+class SlowAnswer(TimeoutError):
+    """A service took too long; says over what."""
 
 
-class Origin:
-    """One service's address, and the connections kept open to it."""
+class TimeLimits(NamedTuple):
+    """The most seconds of each phase: until connected, until the first byte, between bytes, in all."""
 
-    def __init__(self, url: str, *, verify: bool | str = True) -> None:
-        parts = urlsplit(url)
-        try:
-            port = parts.port
-        except ValueError as error:
-            raise UsageError(f"the port of {parts.hostname} is not a number below 65536") from error
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise UsageError(
-                f"{url!r} is not an address of a service", hint="like https://host:8000/v1/predict"
-            )
-        self.host = parts.hostname
-        self.port = port or (443 if parts.scheme == "https" else 80)
-        self.tls = _tls(verify) if parts.scheme == "https" else None
-        shown = f"[{self.host}]" if ":" in self.host else self.host
-        self.authority = shown if port is None else f"{shown}:{port}"
-        self._idle: list[_Connection] = []
-        # Not by __del__: in a cycle the sockets might be collected first, and complain.
-        weakref.finalize(self, _close_all, self._idle)
-
-    async def post(self, target: str, *, headers: Mapping[str, str], body: bytes) -> Answer:
-        """Send one POST and read its whole answer."""
-        return await self.send("POST", target, headers=headers, body=body)
-
-    async def send(
-        self, method: str, target: str, *, headers: Mapping[str, str], body: bytes = b""
-    ) -> Answer:
-        """Send one request and read its whole answer."""
-        lines = [f"{method} {target} HTTP/1.1", f"Host: {self.authority}", f"Content-Length: {len(body)}"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        message = "\r\n".join([*lines, "\r\n"]).encode("latin-1") + body
-        while (connection := self._take_idle()) is not None:
-            try:
-                return await self._exchange(connection, message)
-            except ConnectionLost:
-                # The service had closed it just then, and has not seen the request.
-                continue
-        return await self._exchange(await self._connect(), message)
-
-    def close(self) -> None:
-        """Close the connections that nobody uses."""
-        while (connection := self._take_idle()) is not None:
-            connection.close()
-
-    def _take_idle(self) -> _Connection | None:
-        while True:
-            try:
-                connection = self._idle.pop()
-            except IndexError:
-                # Not asked for first: loops on several threads take from the same list.
-                return None
-            if connection.is_open():
-                return connection
-            connection.close()
-
-    async def _exchange(self, connection: _Connection, message: bytes) -> Answer:
-        try:
-            answer, reusable = await connection.exchange(message)
-        except BaseException:
-            connection.close()
-            raise
-        if reusable:
-            self._idle.append(connection)
-        else:
-            connection.close()
-        return answer
-
-    async def _connect(self) -> _Connection:
-        loop = asyncio.get_running_loop()
-        failure: OSError | None = None
-        for family, kind, protocol, _, address in await loop.getaddrinfo(
-            self.host, self.port, type=socket.SOCK_STREAM
-        ):
-            sock = socket.socket(family, kind, protocol)
-            try:
-                sock.setblocking(False)
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                await loop.sock_connect(sock, address)
-                connection = _Connection(sock)
-                if self.tls is not None:
-                    await connection.secure(self.tls, self.host)
-                return connection
-            except OSError as error:
-                sock.close()
-                failure = error
-            except BaseException:
-                sock.close()
-                raise
-        raise failure or ConnectionError(f"{self.host} has no address")
+    connect: float | None = 30.0
+    first_byte: float | None = None
+    idle: float | None = None
+    total: float | None = 600.0
 
 
-class _Connection:
-    """One socket, with TLS on it or not, and what was read of it ahead."""
+class Watch:
+    """Gives up whatever waits too long on one loop; one timer serves all its connections."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.waiting: set[Connection] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._at = _NEVER
+
+    def hasten(self, due: float) -> None:
+        """See to it that somebody looks by then."""
+        if due >= self._at:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._at = due
+        self._timer = self.loop.call_later(max(0.0, due - clock()), self._look)
+
+    def _look(self) -> None:
+        self._timer, self._at, next_due = None, _NEVER, _NEVER
+        now = clock()
+        for connection in list(self.waiting):
+            due = connection.due()
+            if due <= now:
+                connection.give_up()
+            else:
+                next_due = min(next_due, due)
+        if next_due < _NEVER:
+            self.hasten(next_due)
+
+
+class Connection:
+    """One socket, with TLS on it or not."""
+
+    __slots__ = (
+        "_began", "_failure", "_incoming", "_last", "_limits", "_live", "_outgoing", "_reading", "_shaking",
+        "_tls", "_unsent", "_waiter", "_watch", "_woken", "loop", "lost", "sock",
+    )  # fmt: skip
+
+    def __init__(self, sock: socket.socket, watch: Watch) -> None:
         self.sock = sock
-        self.ahead = bytearray()
-        self.stamps: list[tuple[float, int]] = []
-        self.tls: ssl.SSLObject | None = None
-        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.lost = False
+        self._unsent = memoryview(b"")
+        self._tls: ssl.SSLObject | None = None
+        self._incoming = self._outgoing = ssl.MemoryBIO()
+        self._reading: Reading | None = None
+        self._live = False
+        self._shaking = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._woken = False
+        self._failure: Exception | None = None
+        self._limits = TimeLimits()
+        self._began = self._last = 0.0
+        self._attach(watch)
+
+    def _attach(self, watch: Watch) -> None:
+        self._watch, self.loop = watch, watch.loop
+        self.loop.add_reader(self.sock, self._readable)
+
+    def move(self, watch: Watch) -> bool:
+        """Go on in another loop, when the one before is closed; whether the other side still listens."""
+        if not self.lost:
+            try:
+                seen = self.sock.recv(1, socket.MSG_PEEK)
+                # TLS may have left a session ticket; on a plain connection nothing may come unasked.
+                self.lost = not seen or self._tls is None
+            except BlockingIOError:
+                pass
+            except OSError:
+                self.lost = True
+        if self.lost:
+            self.close()
+        else:
+            self._attach(watch)
+        return not self.lost
 
     def close(self) -> None:
-        self.sock.close()
+        """Hang up, from whichever thread."""
+        self.lost = True
+        self._watch.waiting.discard(self)
+        if self.loop.is_closed() or self.sock.fileno() < 0:
+            self.sock.close()
+        elif self.loop.is_running() and asyncio._get_running_loop() is not self.loop:
+            # It may close at this very moment.
+            with contextlib.suppress(RuntimeError):
+                self.loop.call_soon_threadsafe(self._hang_up)
+                return
+            self.sock.close()
+        else:
+            self._hang_up()
 
-    def is_open(self) -> bool:
-        """Whether the other side still listens, as far as one can see without asking."""
-        if self.ahead:
-            return False
-        try:
-            seen = self.sock.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        # TLS may have left a session ticket; on a plain connection nothing may come unasked.
-        return bool(seen) and self.tls is not None
+    def _hang_up(self) -> None:
+        # A loop must not go on watching a number that another socket may have soon.
+        if self.sock.fileno() >= 0:
+            self.loop.remove_reader(self.sock)
+            self.loop.remove_writer(self.sock)
+        self.sock.close()
 
     async def secure(self, context: ssl.SSLContext, host: str) -> None:
         """Shake hands."""
-        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname=host)
-        while True:
-            try:
-                self.tls.do_handshake()
-                break
-            except ssl.SSLWantReadError:
-                await self._flush()
-                await self._fill()
-            except ssl.SSLError:
-                # The other side is told why before we hang up.
-                with contextlib.suppress(OSError):
-                    await self._flush()
-                raise
-        await self._flush()
-
-    async def exchange(self, message: bytes) -> tuple[Answer, bool]:
-        """Send a request, read its answer; says too whether the connection can be used again."""
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self._shaking = True
         try:
-            await self._write(message)
-            first = await self._read()
-        except (ConnectionResetError, BrokenPipeError, ssl.SSLError) as error:
-            raise ConnectionLost(f"the connection was lost: {error.strerror or error}") from error
-        if not first:
-            raise ConnectionLost("the connection was closed before an answer came")
-        self.ahead += first
-        version, status, headers = await self._head()
-        while 100 <= status < 200:
-            version, status, headers = await self._head()
-        self.stamps = []
-        body, whole = await self._body(status, headers)
-        wishes = headers.get("connection", "").lower()
-        keeps = "close" not in wishes if version == "HTTP/1.1" else "keep-alive" in wishes
-        unpacked = _unpack(body, headers)
-        # Of a packed body nobody knows which piece held what.
-        stamps = self.stamps if unpacked is body else ()
-        return Answer(status, headers, unpacked, stamps), keeps and whole
+            while not self.lost:
+                try:
+                    tls.do_handshake()
+                except ssl.SSLWantReadError:
+                    self._send(self._outgoing.read())
+                    await self._wait()
+                else:
+                    return
+            raise ConnectionLost("the connection was lost before it was secure")
+        finally:
+            # Where hands were not shaken, the other side is told why before we hang up.
+            self._send(self._outgoing.read())
+            self._shaking = False
 
-    async def _head(self) -> tuple[str, int, dict[str, str]]:
-        lines = (await self._until(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-        version, _, rest = lines[0].partition(" ")
-        if not version.startswith("HTTP/1.") or not rest[:3].isdigit():
-            raise BrokenAnswer(f"this is not HTTP/1.1: {lines[0][:80]!r}")
-        headers: dict[str, str] = {}
-        for line in lines[1:-2]:
-            name, colon, value = line.partition(":")
-            if not colon:
-                raise BrokenAnswer(f"this is not a header: {line[:80]!r}")
-            key, value = name.strip().lower(), value.strip()
-            headers[key] = f"{headers[key]}, {value}" if key in headers else value
-        return version, int(rest[:3]), headers
+    def ask(self, message: bytes, reading: Reading, limits: TimeLimits, *, live: bool = False) -> None:
+        """Send a question; `reading` takes its answer. With `live` whoever waits wakes with every piece."""
+        self._reading, self._live, self._limits = reading, live, limits
+        self._woken, self._failure = False, None
+        self._began = self._last = clock()
+        self._watch.waiting.add(self)
+        due = self.due()
+        if due < _NEVER:
+            self._watch.hasten(due)
+        if self._tls is not None:
+            self._tls.write(message)
+            message = self._outgoing.read()
+        self._send(message)
 
-    async def _body(self, status: int, headers: Mapping[str, str]) -> tuple[bytes, bool]:
-        """The body, and whether its end was marked (else the connection ended with it)."""
-        if status in {204, 304}:
-            return b"", True
-        if "chunked" in headers.get("transfer-encoding", "").lower():
-            return await self._chunks(), True
-        length = headers.get("content-length")
-        if length is not None:
-            if not length.isdecimal():
-                raise BrokenAnswer(f"this is not a length: {length[:80]!r}")
-            return await self._exactly(int(length)), True
-        while block := await self._read():
-            self.ahead += block
-            self._stamp(len(self.ahead))
-        body, self.ahead = bytes(self.ahead), bytearray()
-        return body, False
+    async def progress(self) -> None:
+        """Wait until the answer is whole, or, where it is read live, until there is more of it."""
+        await self._wait()
 
-    async def _chunks(self) -> bytes:
-        body = bytearray()
-        while True:
-            line = await self._until(b"\r\n")
-            try:
-                size = int(line.split(b";")[0], 16)
-            except ValueError as error:
-                raise BrokenAnswer(f"this is not the length of a chunk: {line[:80]!r}") from error
-            if size == 0:
-                break
-            body += await self._exactly(size)
-            self._stamp(len(body))
-            if await self._exactly(2) != b"\r\n":
-                raise BrokenAnswer(f"a chunk is longer than its length, {size}")
-        while await self._until(b"\r\n") != b"\r\n":
-            pass
-        return bytes(body)
+    def finish(self) -> bool:
+        """The answer has been read; whether another question may be asked."""
+        reading, self._reading = self._reading, None
+        self._watch.waiting.discard(self)
+        reusable = reading is not None and reading.keeps and reading.whole
+        return reusable and not self.lost and not self._unsent and not (reading and reading.excess)
 
-    async def _until(self, mark: bytes) -> bytes:
-        seen = 0
-        while (end := self.ahead.find(mark, seen)) < 0:
-            seen = max(0, len(self.ahead) - len(mark) + 1)
-            if len(self.ahead) > _MOST_HEAD:
-                raise BrokenAnswer(f"a head of more than {_MOST_HEAD} bytes")
-            block = await self._read()
-            if not block:
-                raise BrokenAnswer("the connection was closed within the head of an answer")
-            self.ahead += block
-        return self._take(end + len(mark))
+    def due(self) -> float:
+        """When the patience with this connection ends."""
+        limits, reading = self._limits, self._reading
+        pause = limits.idle if reading is not None and reading.begun else limits.first_byte
+        due = _NEVER if limits.total is None else self._began + limits.total
+        return due if pause is None else min(due, self._last + pause)
 
-    async def _exactly(self, size: int) -> bytes:
-        while len(self.ahead) < size:
-            block = await self._read()
-            if not block:
-                raise BrokenAnswer(f"the connection was closed after {len(self.ahead)} of {size} bytes")
-            self.ahead += block
-        return self._take(size)
-
-    def _stamp(self, end: int) -> None:
-        self.stamps.append((time.perf_counter(), end))
-
-    def _take(self, size: int) -> bytes:
-        taken = bytes(self.ahead[:size])
-        del self.ahead[:size]
-        return taken
-
-    async def _write(self, message: bytes) -> None:
-        if self.tls is None:
-            await asyncio.get_running_loop().sock_sendall(self.sock, message)
+    def give_up(self) -> None:
+        """The patience has ended: whoever waits is told in which phase."""
+        limits, reading, now = self._limits, self._reading, clock()
+        begun = reading is not None and reading.begun
+        if limits.total is not None and now >= self._began + limits.total:
+            whole = "no whole answer" if begun else "no answer"
+            self._fail(SlowAnswer(f"{whole} within {limits.total:g} s"))
+        elif begun:
+            self._fail(SlowAnswer(f"nothing more of the answer for {limits.idle:g} s"))
         else:
-            self.tls.write(message)
-            await self._flush()
+            self._fail(SlowAnswer(f"no first byte of an answer within {limits.first_byte:g} s"))
 
-    async def _read(self) -> bytes:
-        """The next bytes; none at the end."""
-        if self.tls is None:
-            return await asyncio.get_running_loop().sock_recv(self.sock, _BLOCK)
-        while True:
+    async def _wait(self) -> None:
+        if not self._woken:
+            self._waiter = self.loop.create_future()
             try:
-                return self.tls.read(_BLOCK)
-            except ssl.SSLWantReadError:
-                await self._flush()
-                await self._fill()
-            except ssl.SSLEOFError:
-                # Closed without a farewell: whether that came too early is seen by the lengths.
-                return b""
+                await self._waiter
+            finally:
+                self._waiter = None
+        self._woken = False
+        if self._failure is not None:
+            raise self._failure
 
-    async def _flush(self) -> None:
-        if waiting := self.outgoing.read():
-            await asyncio.get_running_loop().sock_sendall(self.sock, waiting)
+    def _wake(self) -> None:
+        self._woken = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
-    async def _fill(self) -> None:
-        block = await asyncio.get_running_loop().sock_recv(self.sock, _BLOCK)
+    def _fail(self, error: Exception) -> None:
+        self._failure = error
+        self.close()
+        self._wake()
+
+    def _send(self, data: bytes) -> None:
+        if not data:
+            return
+        sent = 0
+        if not self._unsent:
+            try:
+                sent = self.sock.send(data)
+            except (BlockingIOError, InterruptedError):
+                pass
+            except OSError:
+                # There may be an answer all the same, or else the end that reading will come to.
+                return
+            if sent == len(data):
+                return
+            self.loop.add_writer(self.sock, self._writable)
+        self._unsent = memoryview(bytes(self._unsent) + data[sent:])
+
+    def _writable(self) -> None:
+        try:
+            self._unsent = self._unsent[self.sock.send(self._unsent) :]
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            self._unsent = self._unsent[:0]
+        # While something goes out nobody can expect an answer.
+        self._last = clock()
+        if not self._unsent:
+            self.loop.remove_writer(self.sock)
+
+    def _readable(self) -> None:
+        try:
+            block = self.sock.recv(_BLOCK)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._end(error)
+            return
+        if self._tls is not None:
+            self._decrypt(block)
+        elif block:
+            self._take(block)
+        else:
+            self._end(None)
+
+    def _decrypt(self, block: bytes) -> None:
+        tls = self._tls
+        if tls is None:
+            return
         if block:
-            self.incoming.write(block)
+            self._incoming.write(block)
         else:
-            self.incoming.write_eof()
+            self._incoming.write_eof()
+        if self._shaking:
+            self._wake()
+            return
+        try:
+            while data := tls.read(_BLOCK):
+                self._take(data)
+        except ssl.SSLWantReadError:
+            self._send(self._outgoing.read())
+            return
+        except ssl.SSLEOFError:
+            pass
+        except ssl.SSLError as error:
+            self._end(error)
+            return
+        # Closed, perhaps without a farewell: whether that came too early is seen by the lengths.
+        self._end(None)
 
+    def _take(self, block: bytes) -> None:
+        reading = self._reading
+        if reading is None:
+            # Nothing may come unasked.
+            self.close()
+            return
+        now, begun = clock(), reading.begun
+        try:
+            reading.feed(block, now)
+        except BrokenAnswer as error:
+            self._fail(error)
+            return
+        self._last = now
+        if not begun and self._limits.idle is not None:
+            self._watch.hasten(self.due())
+        if reading.whole or self._live:
+            self._wake()
 
-def _close_all(connections: list[_Connection]) -> None:
-    for connection in connections:
-        connection.close()
-
-
-def _tls(verify: bool | str) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=verify if isinstance(verify, str) else None)
-    if verify is False:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def _unpack(body: bytes, headers: Mapping[str, str]) -> bytes:
-    encoding = headers.get("content-encoding", "identity").lower()
-    if encoding == "identity" or not body:
-        return body
-    if encoding not in {"gzip", "x-gzip", "deflate"}:
-        raise BrokenAnswer(f"the answer is packed as {encoding!r}, which was not asked for")
-    try:
-        return zlib.decompress(body, wbits=47)
-    except zlib.error:
-        pass
-    try:
-        # Some services send deflate without its zlib frame.
-        return zlib.decompress(body, wbits=-15)
-    except zlib.error as error:
-        raise BrokenAnswer(f"the answer is not {encoding}: {error}") from error
+    def _end(self, error: OSError | None) -> None:
+        reading = self._reading
+        self.close()
+        if reading is None or reading.whole:
+            self._wake()
+        elif not reading.begun:
+            said = "closed before an answer came" if error is None else f"lost: {error.strerror or error}"
+            self._fail(ConnectionLost(f"the connection was {said}"))
+        elif error is not None:
+            self._fail(BrokenAnswer(f"the connection was lost within an answer: {error.strerror or error}"))
+        else:
+            try:
+                reading.end(clock())
+            except BrokenAnswer as broken:
+                self._fail(broken)
+            else:
+                self._wake()
