@@ -206,6 +206,12 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
     },
     "wires": {
         "openai": Builtin("steelyard.wire.openai:OpenAI", "chat completions, as many services speak them"),
+        "openai-completions": Builtin(
+            "steelyard.wire.completions:Completions", "completions of texts in the OpenAI protocol"
+        ),
+        "openai-embeddings": Builtin(
+            "steelyard.wire.embeddings:Embeddings", "texts as vectors in the OpenAI protocol"
+        ),
         "plain": Builtin("steelyard.wire.plain:Plain", "a JSON list of inputs, a JSON list of answers"),
     },
 }

@@ -1,8 +1,10 @@
-"""Turns of a chat as JSON messages, in both directions; pictures become content parts.
+"""Turns of a chat as JSON messages, in both directions; pictures and sounds become content parts.
 
 {"role": "user", "content": [                  {"role": "user", "content": [
     Part("image", scan), Part("text", "?")]} ⇄     {"type": "image_url", "image_url": {"url": "data:…"}},
                                                    {"type": "text", "text": "?"}]}
+
+A sound is a path, bytes, or the {"data": base64, "format": "wav"} of a part of a message.
 """
 
 from __future__ import annotations
@@ -12,17 +14,18 @@ from typing import Any, cast
 
 from steelyard.errors import DataError, UsageError
 from steelyard.media.images import as_image
+from steelyard.media.sounds import read_sound
 from steelyard.types import Message, Part
 
 
 def has_pictures(prompt: Any) -> bool:
-    """Whether pictures are to be read before the prompt can be sent."""
+    """Whether pictures or sounds are to be read before the prompt can be sent."""
     turns = prompt.get("messages") if isinstance(prompt, Mapping) else prompt
     if not isinstance(turns, (list, tuple)):
         return False
     contents = [turn.get("content") for turn in turns if isinstance(turn, Mapping)]
     parts = [part for content in contents if isinstance(content, (list, tuple)) for part in content]
-    return any(isinstance(part, Part) and part.kind == "image" for part in parts)
+    return any(isinstance(part, Part) and part.kind != "text" for part in parts)
 
 
 def encode_prompt(prompt: Any, *, detail: str | None = None) -> dict[str, Any]:
@@ -54,8 +57,8 @@ def _encode_part(part: Any, detail: str | None) -> Any:
         return part
     if part.kind == "text":
         return {"type": "text", "text": str(part.data)}
-    if part.kind != "image":
-        raise UsageError(f"this wire carries texts and pictures, no {part.kind}")
+    if part.kind == "audio":
+        return {"type": "input_audio", "input_audio": read_sound(part.data)}
     image = as_image(part.data)
     url, detail = {"url": image.url()}, image.detail or detail
     return {"type": "image_url", "image_url": url if detail is None else {**url, "detail": detail}}
@@ -77,8 +80,15 @@ def _accept_part(part: Any, place: int) -> Part:
     kind = part.get("type") if isinstance(part, dict) else None
     if kind == "text" and isinstance(part.get("text"), str):
         return Part("text", part["text"])
+    if kind == "input_audio":
+        sound = part.get("input_audio")
+        if not isinstance(sound, dict) or not isinstance(sound.get("data"), str):
+            raise DataError(f"the sound of message {place} has no data")
+        # Nothing else that came beside it: a path would be read before it.
+        return Part("audio", {"data": sound["data"], "format": str(sound.get("format") or "wav")})
     if kind != "image_url":
-        raise DataError(f"message {place} has a part of the type {kind!r}", hint="text or image_url")
+        known = "text, image_url or input_audio"
+        raise DataError(f"message {place} has a part of the type {kind!r}", hint=known)
     picture = part.get("image_url")
     url = picture.get("url") if isinstance(picture, dict) else picture
     # Whoever asks from outside shall not read the files of this machine.

@@ -1,0 +1,161 @@
+"""Completions of texts in the OpenAI protocol, as base models are asked.
+
+    POST /v1/completions                                 200
+    {"model": "m", "max_tokens": 8, "prompt": "2 + 2 ="}  →   {"choices": [{"text": " 4"}], "usage": {…}}
+
+A call may carry several prompts. `likelihood` is one of the ways in which services tell how likely the
+choices of a request are; see `likelihoods`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from steelyard.errors import DataError, UsageError
+from steelyard.types import Request, Response
+from steelyard.wire import likelihoods
+from steelyard.wire.base import Call, Exchange
+from steelyard.wire.openai_choices import group_choices, read_usage
+from steelyard.wire.openai_parameters import Parameters, check_texts, read_call, read_parameters, repeat
+from steelyard.wire.openai_service import OpenAIExchange, OpenAIService, odds_response
+
+
+class Completions(OpenAIService):
+    """Completions of texts by one model of a service; `params` go with every request that has no other."""
+
+    together = True
+    path = "/completions"
+    routes = ("/v1/completions", "/completions")
+    likelihoods = (
+        *(likelihoods.CHOICES, likelihoods.PROMPT, likelihoods.ECHO, likelihoods.EACH),
+        likelihoods.FIRST,
+    )
+
+    @property
+    def asks_each(self) -> bool:
+        """Whether each choice goes in a call of its own."""
+        return self.likelihood == likelihoods.EACH
+
+    def open(self, requests: Sequence[Request]) -> Exchange:
+        """The client's side of a call with one or more prompts."""
+        return CompletionExchange(self, requests)
+
+    def accept(self, call: Call) -> Exchange:
+        """The server's side of a call with one or more prompts."""
+        asked = read_call(call.body, wanted="prompt")
+        prompts = _read_prompts(asked["prompt"])
+        parameters = read_parameters(asked, own=("prompt", "choices", "echo", "suffix", "best_of"))
+        echo, count = bool(asked.get("echo")), parameters.answers
+        if asked.get("suffix"):
+            raise DataError("suffix: texts are completed at their end only")
+        if asked.get("best_of", count) != count:
+            raise DataError("best_of: no more answers are written than are given")
+        if echo and asked.get("logprobs") is not None:
+            raise DataError(
+                "echo: the log-probabilities of a prompt are not told token by token",
+                hint="choices=[…] tells those of texts behind it",
+            )
+        if asked.get("choices") is not None:
+            if len(prompts) > 1:
+                raise DataError("prompt: choices stand behind one prompt")
+            scored = Request("0", prompts[0], tuple(asked["choices"]), parameters.params)
+            return CompletionExchange(self, [scored], parameters._replace(stream=False, answers=1))
+        requests = [
+            replace(one, id=f"{place}")
+            for place, one in enumerate(
+                one
+                for prompt in prompts
+                for one in repeat(Request("", prompt, params=parameters.params), count)
+            )
+        ]
+        return CompletionExchange(self, requests, parameters, echo=echo)
+
+
+class CompletionExchange(OpenAIExchange):
+    """One call for completions."""
+
+    chat = False
+    kinds = ("text_completion", "text_completion")
+    letters = "cmpl"
+
+    def __init__(
+        self,
+        wire: Completions,
+        requests: Sequence[Request],
+        asked: Parameters | None = None,
+        *,
+        echo: bool = False,
+    ) -> None:
+        super().__init__(wire, requests, asked)
+        self.echo = echo
+
+    def encode_prompts(self) -> dict[str, Any]:
+        """The prompts; one that is an object is (the rest of) the body itself."""
+        (first, *others) = [request.prompt for request in self.requests]
+        if isinstance(first, Mapping) and not others:
+            if "prompt" not in first:
+                keys = ", ".join(map(str, first)) or "none"
+                raise UsageError(f"completions take a text, or an object with a prompt (its keys: {keys})")
+            return dict(first)
+        if not all(isinstance(prompt, str) for prompt in (first, *others)):
+            raise UsageError("completions take a text, no turns of a chat", hint="wire=openai takes turns")
+        return {"prompt": [first, *others] if others else first}
+
+    def encode_scored(self, request: Request) -> dict[str, Any]:
+        """The prompt alone and with each choice behind it; or what else tells how likely they are."""
+        way, choices = self.wire.likelihood, request.choices or ()
+        prompt = self.encode_prompts()["prompt"]
+        if not isinstance(prompt, str) or not prompt:
+            raise UsageError("choices are to stand behind a text", hint="the prompt is empty")
+        if way == likelihoods.CHOICES:
+            return {"prompt": prompt, "choices": list(choices)}
+        # Tokens mostly begin with a space, not end with one: it goes with what follows.
+        context = prompt.rstrip()
+        if way == likelihoods.FIRST:
+            return {"prompt": context, "max_tokens": 1, "logprobs": likelihoods.TOP}
+        if way == likelihoods.EACH:
+            whole = prompt + choices[0] if choices else context
+            # Some take 0 for no limit.
+            return {"prompt": whole, "max_tokens": 1, "echo": True, "logprobs": 1}
+        wholes = [context, *(prompt + choice for choice in choices)]
+        if way == likelihoods.ECHO:
+            return {"prompt": wholes, "max_tokens": 0, "echo": True, "logprobs": 1}
+        if way == likelihoods.PROMPT:
+            return {"prompt": wholes, "max_tokens": 1, "prompt_logprobs": 0}
+        raise UsageError(
+            "completions are not asked how likely choices are", hint=f"likelihood={likelihoods.ECHO}"
+        )
+
+    def read_scored(self, answer: Mapping[str, Any], choices: Sequence[dict[str, Any]]) -> Response:
+        """How likely the choices of the one request are, or what a call of several tells of one of them."""
+        way, wanted = self.wire.likelihood, self.requests[0].choices or ()
+        tokens = read_usage(answer.get("usage"))
+        if way == likelihoods.CHOICES:
+            return likelihoods.read_choices(choices, len(wanted), tokens)
+        if way == likelihoods.FIRST:
+            top = ((choices[0].get("logprobs") or {}).get("top_logprobs") or [None])[0] or {}
+            return likelihoods.read_first(wanted, list(top.items()), tokens)
+        if way == likelihoods.EACH:
+            written = 1 if tokens is None or tokens.output is None else tokens.output
+            return odds_response(likelihoods.read_echo(choices[0], written=written), answer)
+        groups = group_choices(answer, len(wanted) + 1)
+        if way == likelihoods.ECHO:
+            prompt, *wholes = [likelihoods.read_echo(one) for one, *_ in groups]
+        else:
+            prompt, *wholes = [likelihoods.read_prompt(one.get("prompt_logprobs")) for one, *_ in groups]
+        return likelihoods.compare(prompt, wholes, tokens)
+
+    def echoed(self, request: Request) -> str:
+        """The prompt, where it is wanted back."""
+        return str(request.prompt) if self.echo else ""
+
+
+def _read_prompts(prompt: Any) -> list[str]:
+    if isinstance(prompt, str):
+        return [prompt]
+    if isinstance(prompt, list) and prompt and not isinstance(prompt[0], str):
+        raise DataError("prompt: tokens are not taken, only texts")
+    check_texts(prompt, name="prompt")
+    return list(prompt)

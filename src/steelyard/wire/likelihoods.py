@@ -1,0 +1,143 @@
+"""How likely choices are, as services of the OpenAI protocol tell it.
+
+choices      a service of ours: {"prompt": …, "choices": [" A", " B"]}, each with its log-probability
+prompt       prompt_logprobs: every token of the prompt with each choice behind it
+echo         echo and logprobs: the same, as completions tell it
+echo-each    the same, one choice a call
+first-token  logprobs and top_logprobs: the likeliest tokens that an answer may begin with
+
+Which tokens of a text belong to a choice is decided as our own models do: those behind as many as the
+prompt alone takes. So the prompt is asked too, without a choice behind it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from steelyard.errors import DataError
+from steelyard.types import Response, Tokens
+
+CHOICES, PROMPT, ECHO, EACH, FIRST = "choices", "prompt", "echo", "echo-each", "first-token"
+# As many as most services tell at the most.
+TOP = 20
+_SHAPING = {
+    *("max_tokens", "max_completion_tokens", "min_tokens", "temperature", "top_p", "top_k", "min_p", "seed"),
+    *("stop", "n", "logprobs", "top_logprobs", "repetition_penalty", "frequency_penalty", "presence_penalty"),
+    *("stream_options", "echo", "response_format"),
+}
+
+
+class Odds(NamedTuple):
+    """A token of a text: how it is written, its log-probability, and whether none was likelier."""
+
+    token: str
+    logprob: float | None
+    first: bool
+
+
+def plain_params(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters without those that shape how an answer is written."""
+    return {name: value for name, value in params.items() if name not in _SHAPING}
+
+
+def read_prompt(entries: Any) -> list[Odds]:
+    """The tokens of a prompt as prompt_logprobs has them."""
+    if not isinstance(entries, list):
+        raise DataError("the service gives no prompt_logprobs")
+    odds = []
+    for entry in entries:
+        # The token itself stands first; there are others only where more were asked for.
+        key, told = next(iter(entry.items())) if entry else ("", {})
+        odds.append(Odds(key, told.get("logprob"), told.get("rank") == 1))
+    return odds
+
+
+def read_echo(choice: Mapping[str, Any], *, written: int = 0) -> list[Odds]:
+    """The tokens of a prompt that was echoed, without those that were written behind it."""
+    told = choice.get("logprobs")
+    tokens = told.get("tokens") if isinstance(told, dict) else None
+    numbers = told.get("token_logprobs") if isinstance(told, dict) else None
+    if not isinstance(tokens, list) or not isinstance(numbers, list) or len(tokens) != len(numbers):
+        raise DataError("the service gives no log-probabilities of an echoed prompt")
+    tops = told.get("top_logprobs") or [None] * len(tokens) if isinstance(told, dict) else []
+    end = len(tokens) - written
+    return [
+        Odds(token, number, bool(number is not None and top and number >= max(top.values())))
+        for token, number, top in zip(tokens[:end], numbers[:end], tops)
+    ]
+
+
+def compare(prompt: Sequence[Odds], wholes: Sequence[Sequence[Odds]], tokens: Tokens | None) -> Response:
+    """How likely each choice is, of the prompt alone and of the prompt with each choice behind it."""
+    scores, greedy, counts = [], [], []
+    for whole in wholes:
+        # The last token of the prompt may be another one with a choice behind it, those before it not.
+        if [one.token for one in whole[: len(prompt) - 1]] != [one.token for one in prompt[:-1]]:
+            raise DataError("the prompt with a choice behind it does not begin as the prompt alone does")
+        # Whatever of a choice melts into the prompt's last token, its own tokens are never none.
+        own = whole[len(prompt) :] or whole[-1:]
+        numbers = [one.logprob for one in own if one.logprob is not None]
+        if len(numbers) < len(own) or not own:
+            raise DataError("the service gives no log-probability of the first token of a text")
+        scores.append(math.fsum(numbers))
+        greedy.append(all(one.first for one in own))
+        counts.append(len(own))
+    return Response(scores=tuple(scores), tokens=tokens, raw={"tokens": counts, "greedy": greedy})
+
+
+def read_first(choices: Sequence[str], top: Sequence[tuple[str, float]], tokens: Tokens | None) -> Response:
+    """How likely it is that an answer begins with each choice, of the likeliest first tokens.
+
+    A token counts with or without a space before it. A choice that is not among them gets what it can have
+    at the most; `mass` says how likely it is that the answer begins with any of the choices.
+    """
+    if not top:
+        raise DataError("the service gives no top_logprobs")
+    said: dict[str, float] = {}
+    for token, logprob in top:
+        said[token.strip()] = said.get(token.strip(), 0.0) + math.exp(logprob)
+    seen = [said.get(choice.strip(), 0.0) for choice in choices]
+    mass, likeliest = math.fsum(seen), max(top, key=lambda one: one[1])
+    if not mass:
+        shown = ", ".join(repr(token) for token, _ in top[:5])
+        raise DataError(f"none of the choices is among the likeliest first tokens: {shown}")
+    rest = max(1.0 - math.fsum(math.exp(logprob) for _, logprob in top), 1e-9)
+    bound = min(math.log(rest), *(logprob for _, logprob in top))
+    scores = tuple(math.log(odds) if odds else bound for odds in seen)
+    greedy = [choice.strip() == likeliest[0].strip() for choice in choices]
+    return Response(scores=scores, tokens=tokens, raw={"greedy": greedy, "mass": mass})
+
+
+def read_choices(choices: Sequence[Any], count: int, tokens: Tokens | None) -> Response:
+    """How likely each choice is, as a service of ours says it."""
+    told = [choice.get("logprob") if isinstance(choice, dict) else None for choice in choices]
+    if len(told) != count or not all(isinstance(number, (int, float)) for number in told):
+        raise DataError("the service does not say how likely choices are")
+    raw = {key: [choice.get(name) for choice in choices] for key, name in _NAMES.items()}
+    return Response(scores=tuple(float(number) for number in told if number is not None), tokens=tokens,
+                    raw={key: value for key, value in raw.items() if None not in value})  # fmt: skip
+
+
+_NAMES = {"tokens": "tokens", "greedy": "greedy"}
+
+
+def write_choices(response: Response, choices: Sequence[str], *, chat: bool) -> list[dict[str, Any]]:
+    """How likely each choice is, for a client of ours."""
+    scores = response.scores
+    if not isinstance(scores, (list, tuple)) or len(scores) != len(choices):
+        raise DataError("the model does not say how likely choices are")
+    raw = response.raw if isinstance(response.raw, Mapping) else {}
+    more = {name: raw[key] for key, name in _NAMES.items() if len(raw.get(key) or ()) == len(choices)}
+    return [
+        {
+            "index": place,
+            **({"message": {"role": "assistant", "content": text}} if chat else {"text": text}),
+            "logprob": score,
+            **{name: values[place] for name, values in more.items()},
+            "logprobs": None,
+            "finish_reason": "stop",
+        }
+        for place, (text, score) in enumerate(zip(choices, scores))
+    ]
