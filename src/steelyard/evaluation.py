@@ -54,7 +54,7 @@ def evaluate(
     resume: bool = False,
     retry_failed: bool = False,
     csv: bool = False,
-    cache: str | Path | None = None,
+    cache: str | Path | bool = False,
     deadline: float | None = None,
     max_failures: float | None = None,
     watch: Callable[[Progress], None] | None = None,
@@ -64,12 +64,10 @@ def evaluate(
 
     With `resume`, `out` is a run to go on with: what is stored is not asked again, and a model,
     prompt, data or sampling that changed is refused. `retry_failed` asks its failed answers anew.
-    `csv` also writes each answer to `answers.csv` in the run's folder as it comes. Answers that are in
-    the file `cache` are not asked for, all others are kept there.
-
-    The run ends as "stopped" in place of "done", to be resumed, when `deadline` seconds are over, when
-    more than `max_failures` questions failed (below 1: more than that share of all), and without
-    `max_failures` when the first hundred all failed.
+    `csv` also writes each answer to `answers.csv` as it comes. Answers in the file `cache` (True names
+    one for all runs) are not asked for again. The run is "stopped" and not "done", to be resumed, when
+    `deadline` seconds are over, when more than `max_failures` questions failed (below 1: more than that
+    share of all), and where nobody says how many may when the first hundred all failed.
     """
     if repeat < 1:
         raise UsageError(f"repeat is {repeat}", hint="it must be at least 1")
@@ -83,22 +81,19 @@ def evaluate(
             stack.callback(opened.close)
         chat = opened.chat if chat is None else chat
         way, samples = _settle(opened, task, chat=chat, out=out if resume else None)
-        task = way.task
         sampling = {"repeat": repeat, "limit": limit, "seed": seed, "chat": chat}
-        identity = {"model": way.model.identity(), "task": task.identity(), "sampling": sampling}
-        asked = way.model if cache is None else stack.enter_context(_cached(way.model, cache, repeat))
-        summary = Summary(task.metrics, repeat=repeat, extract=task.extract)
+        summary = Summary(way.task.metrics, repeat=repeat, extract=way.task.extract)
+        cached = stack.enter_context(_cached(way.model, cache, repeat)) if cache else None
+        identity = {"model": way.model.identity(), "task": way.task.identity(), "sampling": sampling}
         if resume and out is not None:
             run, answered = _resume(out, identity, summary, without_failed=retry_failed)
         else:
             path = out or Path("runs") / _folder(task.name, opened.name)
-            described = {**_describe(way.model, task), **way.about()}
-            run = Run.create(path, {**described, "identity": identity, **(about or {})})
-            answered = Answered()
+            run, answered = Run.create(path, {**_describe(way, identity), **(about or {})}), Answered()
         stack.callback(run.close)
         sitting = Sitting(
-            model=asked,
-            task=task,
+            model=cached or way.model,
+            task=way.task,
             samples=samples,
             run=run,
             answered=answered,
@@ -114,6 +109,8 @@ def evaluate(
         )
         sitting.keepers = stack.enter_context(_kept_beside(run, csv=csv))
         sitting.run_to_end(concurrency)
+        if cached is not None:
+            run.update(cache=cached.note)
     return run
 
 
@@ -164,21 +161,21 @@ def _settle(model: Model, task: Task, *, chat: bool, out: str | Path | None) -> 
 
 
 @contextlib.contextmanager
-def _cached(model: Model, path: str | Path, repeat: int) -> Iterator[Cached]:
+def _cached(model: Model, path: str | Path | bool, repeat: int) -> Iterator[Cached]:
     """The model with a cache before it."""
     # SQLite is loaded only where a cache is wanted.
-    from steelyard.models.cache import Cache, Cached
+    from steelyard.models.cache import Cache, Cached, default_path
 
-    cache = Cache(path)
+    cache = Cache(default_path() if isinstance(path, bool) else path)
     try:
         yield Cached(model, cache, repeat=repeat)
     finally:
         cache.close()
 
 
-def _describe(model: Model, task: Task) -> dict[str, Any]:
-    """What a run says of itself beside its identity."""
-    load = model.load_cost
+def _describe(way: Way, identity: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run says of itself when it begins."""
+    model, task, load = way.model, way.task, way.model.load_cost
     return {
         "kind": "evaluation",
         "model": model.name,
@@ -190,6 +187,8 @@ def _describe(model: Model, task: Task) -> dict[str, Any]:
         "load": None if load is None else asdict(load),
         "elsewhere": model.elsewhere,
         "environment": describe_environment(),
+        "identity": identity,
+        **way.about(),
     }
 
 

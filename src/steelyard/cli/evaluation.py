@@ -15,7 +15,8 @@ from steelyard.report.contents import Contents, fields_of, read_contents, stored
 from steelyard.store import Run
 
 # What a run is not: where it goes, how it is shown, how fast it goes.
-_NOT_STORED = ("verb", "home", "debug", "out", "resume", "retry_failed", "by", "html", "json", "quiet")
+_NOT_STORED = ("verb", "home", "debug", "out", "resume", "retry_failed", "by", "html", "json", "quiet",
+               "deadline", "max_failures", "prices")  # fmt: skip
 # Up to here the times of the answers are worth reading the records once more.
 _SOON_READ = 20_000
 
@@ -38,7 +39,7 @@ def run(options: Namespace) -> int:
         raise UsageError("no model is named", hint="--model embedded; steelyard list models shows them")
     keep = KEPT if "html" in now else 0
     runs = Series(asked, now).run_all()
-    found = [_contents(run, now.get("by"), keep) for run in runs]
+    found = [_contents(run, now.get("by"), keep, whole="prices" in now) for run in runs]
     if now.get("json"):
         show_json({"runs": [as_document(contents) for contents in found]})
     elif len(found) == 1:
@@ -50,11 +51,11 @@ def run(options: Namespace) -> int:
     return 0 if all(contents.complete for contents in found) else 1
 
 
-def _contents(run: Run, by: Sequence[str] | None, keep: int) -> Contents:
+def _contents(run: Run, by: Sequence[str] | None, keep: int, *, whole: bool) -> Contents:
     """What is shown of a run; many records are read again only where its results do not tell all."""
     results, answers = stored_results(run), run.about["answers"]
     fields = fields_of(run) if by is None else by
     odd = any(result.failed or result.undefined for result in results)
-    if fields or keep or odd or not results or answers <= _SOON_READ:
+    if fields or keep or odd or whole or not results or answers <= _SOON_READ:
         return read_contents(run, by=by, keep=keep)
     return Contents(run, results, answers=answers)

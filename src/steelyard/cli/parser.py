@@ -16,6 +16,7 @@ from steelyard import __version__
 from steelyard.errors import UnknownName, UsageError
 
 _VALUES = "key=value"
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class Parser(argparse.ArgumentParser):
@@ -137,6 +138,27 @@ def _describe_answers(parser: Parser) -> None:
     add("--stop", action="append", metavar="TEXT", help="an answer ends before this text; repeatable")
     add("--param", nargs="+", metavar=_VALUES, help="other parameters of each request")
     add("--concurrency", type=_number(int, 1), metavar="N", help="requests in flight at a time")
+    add(
+        "--cache",
+        nargs="?",
+        const=True,
+        metavar="FILE",
+        help="take answers that were given before from FILE, and keep new ones there "
+        "(~/.cache/steelyard/answers.sqlite)",
+    )
+    add(
+        "--deadline",
+        type=_read_duration,
+        metavar="TIME",
+        help="stop a run after so many seconds, or 10m, 2h; --resume goes on with it",
+    )
+    add(
+        "--max-failures",
+        type=_read_failures,
+        metavar="N|P%",
+        help="stop a run when more than N questions failed, or P%% of them; 100%% for never "
+        "(when the first 100 all failed)",
+    )
     add = parser.add_argument_group("what becomes of it").add_argument
     add("--out", metavar="DIR", type=Path, help="the folder of the run (runs/TIME-TASK-MODEL)")
     add(
@@ -153,6 +175,7 @@ def _describe_answers(parser: Parser) -> None:
         action="store_true",
         help="also write each answer to answers.csv in the folder of the run as it comes: id;model_answer",
     )
+    _add_prices(add)
     add("--html", metavar="FILE", type=Path, help="also write a page")
     add("--json", action="store_true", help="print one JSON document in the place of a table")
     add("--quiet", action="store_true", help="no progress")
@@ -162,6 +185,7 @@ def _describe_report(parser: Parser) -> None:
     _add_runs(parser)
     add = parser.add_argument
     _add_field(add)
+    _add_prices(add)
     add("--answers", metavar="FILE", type=Path, help="also write id;model_answer of one run as CSV")
     _add_forms(parser)
 
@@ -279,12 +303,44 @@ def _add_field(add: Callable[..., Any]) -> None:
     add("--by", action="append", metavar="FIELD", help="also the scores by a column of the data; repeatable")
 
 
+def _add_prices(add: Callable[..., Any]) -> None:
+    add(
+        "--prices",
+        metavar="FILE",
+        type=Path,
+        help="also what the tokens cost, by a YAML or JSON file of prices for a million of them",
+    )
+
+
 def _add_forms(parser: Parser) -> None:
     parser.add_argument("--html", metavar="FILE", type=Path, help="also write a page")
     forms = parser.add_mutually_exclusive_group()
     forms.add_argument("--md", action="store_true", help="print Markdown")
     forms.add_argument("--csv", action="store_true", help="print CSV")
     forms.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def _read_duration(text: str) -> float:
+    """Seconds, or a number with its unit."""
+    found = re.fullmatch(r"([\d.]+) ?([smhd]?)", text.strip().lower())
+    try:
+        value = float(found[1]) * _SECONDS[found[2]] if found else 0.0
+    except ValueError:
+        value = 0.0
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time: 90, 90s, 10m, 2h, 1d")
+    return value
+
+
+def _read_failures(text: str) -> float:
+    """A number of failures, or a share of all questions below 1; infinite for all of them."""
+    found = re.fullmatch(r"(\d+)|(\d+(?:\.\d+)?) ?%", text.strip())
+    if found is None or float(found[2] or 0) > 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number of failures nor a share such as 5%")
+    if found[1]:
+        return float(found[1])
+    share = float(found[2]) / 100
+    return share if share < 1 else float("inf")
 
 
 def _number(kind: type, least: float | None = None) -> Callable[[str], Any]:

@@ -13,9 +13,11 @@ from steelyard.albums import KEPT
 from steelyard.cli.screen import printable, show, show_json, tell, width
 from steelyard.cli.series import find_runs
 from steelyard.errors import StoreError, UsageError
+from steelyard.report.asking import tell_asking
 from steelyard.report.contents import Contents, read_contents
 from steelyard.report.doubts import doubt_run
 from steelyard.report.overview import Overview, template_of
+from steelyard.report.prices import read_prices
 from steelyard.report.scores import COLUMNS, labels_of, numbers_of, row_of, tabulate, tabulate_by
 from steelyard.report.spending import spending_of, tell_cost, tell_times
 from steelyard.report.tables import Table, clean
@@ -33,6 +35,7 @@ def run(options: Namespace) -> int:
     if hasattr(options, "answers"):
         _write_answers(options.answers, runs)
     found = [read_contents(run, by=by, keep=keep) for run in runs]
+    put_prices(found, getattr(options, "prices", None))
     if getattr(options, "json", False):
         show_json({"runs": [as_document(contents) for contents in found]})
     elif getattr(options, "csv", False):
@@ -57,7 +60,7 @@ def describe_run(contents: Contents, *, markdown: bool = False) -> str:
     parts += ["\n".join(notes)] if notes else []
     parts += [_draw(table, markdown=markdown) for _, table in labels_of(contents.results)]
     parts += [_draw(tabulate_by(field, values), markdown=markdown) for field, values in contents.by.items()]
-    spent = [*tell_times(contents), *tell_cost(contents)]
+    spent = [*tell_asking(contents), *tell_times(contents), *tell_cost(contents)]
     widest = max((len(name) for name, _ in spent), default=0)
     lines = [f"- {name}: {value}" if markdown else f"{name:<{widest}}  {value}" for name, value in spent]
     parts += ["\n".join(lines)] if lines else []
@@ -86,6 +89,9 @@ def as_document(contents: Contents) -> dict[str, Any]:
         "template": template_of(contents),
         "model": about.get("model"),
         "state": about.get("state"),
+        "reason": about.get("reason"),
+        "choices": about.get("choices"),
+        "cached": contents.known,
         "complete": contents.complete,
         "answers": contents.answers,
         "failed": contents.failed,
@@ -96,6 +102,18 @@ def as_document(contents: Contents) -> dict[str, Any]:
         "warnings": doubt_run(contents),
         "spent": asdict(spending_of(contents)),
     }
+
+
+def put_prices(found: Sequence[Contents], path: Path | None) -> None:
+    """Let the tokens of runs cost what a table says, in the place of what they were stored with."""
+    if path is None:
+        return
+    prices = read_prices(path)
+    for contents in found:
+        model = str(contents.run.about.get("model"))
+        contents.price = prices.find(model)
+        if contents.price is None:
+            tell(f"{path} has no price for {model}")
 
 
 def write_page(path: Path, found: Sequence[Contents]) -> None:

@@ -19,6 +19,7 @@ from steelyard.errors import Interrupted, StoreError, UsageError
 from steelyard.evaluation import evaluate
 from steelyard.models.base import Model
 from steelyard.models.references import open_model
+from steelyard.report.prices import Prices, describe_price, read_prices
 from steelyard.store import Run
 from steelyard.tasks.base import Task
 from steelyard.tasks.references import open_task
@@ -51,6 +52,8 @@ class Series:
         self.data_names: dict[int, str] = {}
         self.folders: set[Path] = set()
         self.home: Path | None = now.get("resume") or now.get("out")
+        # Read before anything is asked: a file that is wrong is said at once.
+        self.prices: Prices | None = read_prices(now["prices"]) if "prices" in now else None
         if self.several and any(source == "-" for source, *_ in asked.get("data", [])):
             raise UsageError("stdin can be read only once", hint="name one model and one task, or a file")
         if self.several and self.home is None:
@@ -63,6 +66,10 @@ class Series:
         runs = []
         for named in self.models:
             model = open_model(named[0], **read_pairs(named[1:]))
+            for remark in model.remarks:
+                tell(printable(remark))
+            if self.prices is not None and self.prices.find(model.name) is None:
+                tell(f"{self.prices.path} has no price for {model.name}")
             try:
                 runs += [self._run_one(named, model, place) for place in self.places]
             finally:
@@ -88,6 +95,9 @@ class Series:
                 resume="resume" in self.now and (not self.several or _is_run(folder)),
                 retry_failed=self.now.get("retry_failed", False),
                 csv=asked.get("csv", False),
+                cache=asked.get("cache", False),
+                deadline=self.now.get("deadline"),
+                max_failures=self.now.get("max_failures"),
                 watch=progress,
                 about={**self._about(place), **describe_command(asked)},
             )
@@ -99,10 +109,23 @@ class Series:
         finally:
             if progress is not None:
                 progress.close()
+        if self.prices is not None and (price := self.prices.find(model.name)) is not None:
+            run.update(price=describe_price(price))
         if skipped := getattr(task.data, "skipped", 0):
             run.update(skipped_rows=skipped, bad_rows=getattr(task.data, "bad_rows", []))
-        tell(f"stored in {run.path}")
+        self._tell_end(run)
         return run
+
+    def _tell_end(self, run: Run) -> None:
+        """Say where a run is stored, why it ended if it did before its end, and what a cache knew."""
+        about = run.about
+        if isinstance(note := about.get("cache"), dict):
+            tell(f"cache: {note['hits']:,} answers from {note['file']}")
+        if about.get("state") != "done":
+            tell(f"stopped: {printable(about.get('reason') or '')}; {about['answers']:,} answers are stored")
+            home = self.home if self.several else run.path
+            tell(f"go on with: steelyard eval --resume {shlex.quote(str(home))}")
+        tell(f"stored in {run.path}")
 
     def _chosen(self, place: _Place) -> dict[str, Any]:
         """The flags of one combination, each with the one value of it."""

@@ -121,6 +121,11 @@ class Cached(Model):
         """That of the model: where an answer came from does not shape it."""
         return self.model.identity()
 
+    @property
+    def note(self) -> dict[str, Any]:
+        """What a run notes of it."""
+        return {"file": str(self.cache.path), "hits": self.hits, "broken": self.cache.broken}
+
     async def doubt(self, error: str) -> Any:
         """What the model says."""
         return await self.model.doubt(error)
@@ -150,11 +155,6 @@ class Cached(Model):
         turn = request.id.rpartition("#")[2] if self.repeat > 1 else ""
         digest.update(_encoder.encode((request.prompt, request.choices, request.params, turn)))
         return digest.digest()
-
-
-def is_cached(response: Response) -> bool:
-    """Whether an answer came out of a cache."""
-    return isinstance(response.raw, Mapping) and response.raw.get("cached") is True
 
 
 def _marked(response: Response) -> Response:

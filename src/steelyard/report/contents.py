@@ -15,11 +15,13 @@ from steelyard.albums import pictures_of
 from steelyard.builtin import BUILTINS
 from steelyard.errors import StoreError, UnknownName, UsageError
 from steelyard.metrics.base import Metric
+from steelyard.metrics.choices import carried
 from steelyard.metrics.extraction import Extractor, extractor
 from steelyard.metrics.summary import Result, Summary
 from steelyard.plugins import resolve
+from steelyard.report.prices import Price, stored_price
 from steelyard.store import Run
-from steelyard.types import Record, Response
+from steelyard.types import Record, Response, Tokens
 
 _KEPT_FAILED = 2000
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
@@ -29,7 +31,10 @@ _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 class Contents:
     """A run read once: results, what failed and why, times, tokens and costs, and some of its records.
 
-    Of `measured` answers the cost is known; `cpu` and `joules` are the sums over these.
+    Of `measured` answers the cost is known; `cpu` and `joules` are the sums over these. Of `known`
+    answers a cache knew; of the others `counted` have a count of tokens, which `tokens` holds the sums
+    of: input and output, and how many of these a service had cached and used for reasoning. `carried`
+    is how much probability the choices have together, summed over `weighed` answers.
     """
 
     run: Run
@@ -42,8 +47,12 @@ class Contents:
     latency: array[float] = field(default_factory=lambda: array("d"))
     ttft: array[float] = field(default_factory=lambda: array("d"))
     pace: array[float] = field(default_factory=lambda: array("d"))
-    tokens_in: int = 0
-    tokens_out: int = 0
+    known: int = 0
+    counted: int = 0
+    tokens: Counter[str] = field(default_factory=Counter)
+    price: Price | None = None
+    weighed: int = 0
+    carried: float = 0.0
     measured: int = 0
     cpu: float = 0.0
     joules: float = 0.0
@@ -67,7 +76,7 @@ def read_contents(run: Run, *, by: Sequence[str] | None = None, keep: int = 0) -
     """
     wanted_by, by = by, fields_of(run) if by is None else by
     summary = Summary(known_metrics(run), repeat=_repeat(run), extract=known_extractor(run), fields=by)
-    contents = Contents(run, [])
+    contents = Contents(run, [], price=stored_price(run.about))
     examples: dict[str, str] = {}
     columns: set[str] = set()
     kept_failed = 0
@@ -146,9 +155,14 @@ def _measure(contents: Contents, record: Record, examples: dict[str, str]) -> No
     for name, score in record.scores.items():
         if name.endswith(".error") and isinstance(score, str) and name[:-6] in record.scores:
             contents.metric_errors[f"{name[:-6]}: {score}"] += 1
-    if response.tokens is not None:
-        contents.tokens_in += response.tokens.input or 0
-        contents.tokens_out += response.tokens.output or 0
+    if record.request.choices is not None and response.scores is not None:
+        contents.weighed += 1
+        contents.carried += carried(response.scores)
+    if is_known(response):
+        contents.known += 1
+    elif response.tokens is not None:
+        contents.counted += 1
+        contents.tokens.update(_count_tokens(response, response.tokens))
     if response.timing is not None and response.error is None:
         contents.latency.append(response.timing.latency)
         if response.timing.ttft is not None:
@@ -159,6 +173,27 @@ def _measure(contents: Contents, record: Record, examples: dict[str, str]) -> No
         contents.measured += 1
         contents.cpu += response.cost.cpu
         contents.joules += response.cost.gpu_energy_joules or 0.0
+
+
+def is_known(response: Response) -> bool:
+    """Whether an answer was given before and came out of a cache."""
+    return isinstance(response.raw, Mapping) and response.raw.get("cached") is True
+
+
+def _count_tokens(response: Response, tokens: Tokens) -> dict[str, int]:
+    """The tokens of an answer by what they were for, as far as a service says."""
+    counts = {"input": tokens.input or 0, "output": tokens.output or 0}
+    usage = response.raw.get("usage") if isinstance(response.raw, Mapping) else None
+    if isinstance(usage, Mapping):
+        for kind, of, within in (
+            ("cached", "prompt_tokens_details", "input"),
+            ("reasoning", "completion_tokens_details", "output"),
+        ):
+            details = usage.get(of)
+            count = details.get(f"{kind}_tokens") if isinstance(details, Mapping) else None
+            if isinstance(count, int) and 0 <= count <= counts[within]:
+                counts[kind] = count
+    return counts
 
 
 def _reason_of(record: Record, error: str) -> str:

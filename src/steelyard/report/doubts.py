@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from steelyard.metrics.summary import Result
+from steelyard.report.asking import way_of
 from steelyard.report.contents import Contents
 from steelyard.report.scores import EXTRACTION, NO_ANSWER, numbers_of
 
@@ -12,6 +13,7 @@ _SHOWN_REASONS = 5
 _FEW = 30
 _WIDE = 0.2
 _UNEXTRACTED = 0.05
+_LEAST_CARRIED = 0.25
 
 
 def doubt_run(contents: Contents) -> list[str]:
@@ -19,14 +21,27 @@ def doubt_run(contents: Contents) -> list[str]:
     about = contents.run.about
     lines = []
     if about.get("state") != "done":
-        lines.append(f"this run is not finished: {contents.answers:,} answers so far")
+        why = f" ({about['reason']})" if about.get("reason") else ""
+        lines.append(f"this run is not finished: {contents.answers:,} answers so far{why}")
     lines += doubt_results(contents.results)
     lines += [f"{count:,} × {reason}" for reason, count in contents.reasons.most_common(_SHOWN_REASONS)]
     errors = contents.metric_errors.most_common(_SHOWN_REASONS)
     lines += [f"the metric failed, {count:,} × {reason}" for reason, count in errors]
+    if contents.weighed and way_of(contents).endswith("letters"):
+        lines += _doubt_letters(contents.carried / contents.weighed)
+    if broken := (about.get("cache") or {}).get("broken"):
+        lines.append(f"answers were kept no more: {broken}")
     if skipped := about.get("skipped_rows"):
         lines.append(f"{skipped:,} bad rows were passed over; the first: {about['bad_rows'][0]}")
     return lines
+
+
+def _doubt_letters(share: float) -> Iterator[str]:
+    if share < _LEAST_CARRIED:
+        yield (
+            f"the letters carry {100 * share:.2g} % of what the model would say: "
+            "which of them is the likeliest may say little"
+        )
 
 
 def doubt_results(results: Sequence[Result]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from steelyard.report.asking import way_of
 from steelyard.report.contents import Contents
 from steelyard.report.scores import COLUMNS, by_metric, numbers_of, row_of
 from steelyard.report.spending import tabulate_spending
@@ -11,7 +12,8 @@ from steelyard.report.tables import Cell, Table
 
 
 class Overview:
-    """Runs side by side: `columns` are task and model, and data, prompt and folder where these must tell.
+    """Runs side by side: `columns` are task and model, and data, prompt, way of picking options and
+    folder where these must tell.
 
     `names` holds a cell for each of these columns, run by run.
     """
@@ -26,6 +28,9 @@ class Overview:
             del named["data"]
         if len(set(named["prompt"])) == 1:
             del named["prompt"]
+        ways = [way_of(contents) for contents in found]
+        if len(set(ways)) > 1:
+            named["choices"] = ways
         if len(set(zip(*named.values()))) < len(found):
             named["run"] = [str(contents.run.path) for contents in found]
         self.columns = list(named)

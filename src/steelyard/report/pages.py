@@ -16,6 +16,7 @@ from markupsafe import Markup
 from steelyard import __version__
 from steelyard.metrics.extraction import Extractor
 from steelyard.metrics.summary import Result
+from steelyard.report.asking import tell_asking
 from steelyard.report.comparison import Measured, Pairing
 from steelyard.report.contents import Contents, known_extractor, title_of
 from steelyard.report.doubts import doubt_run
@@ -140,6 +141,7 @@ def _view(contents: Contents, thumbnails: Thumbnails) -> dict[str, Any]:
         "tone": "good" if contents.complete else "bad",
         "notes": doubt_run(contents),
         "scores": [((), _score(result)) for result in numbers],
+        "asking": list(tell_asking(contents)),
         "by": [
             (field, [((), _score(result, value)) for value, result in by_metric(parts)])
             for field, parts in contents.by.items()

@@ -12,7 +12,7 @@ from steelyard.builtin import BUILTINS
 from steelyard.errors import UnknownName
 from steelyard.metrics.base import Metric, name_of
 from steelyard.metrics.extraction import Extraction, Extractor
-from steelyard.report.contents import pace_of
+from steelyard.report.contents import is_known, pace_of
 from steelyard.report.pictures import Finder
 from steelyard.report.spending import facts_of, rate, seconds
 from steelyard.store import Run
@@ -72,7 +72,7 @@ def extraction_of(record: Record, extract: Extractor | None) -> Extraction | Non
 
 def figures_of(response: Response) -> list[tuple[str, str]]:
     """Tokens, times and cost of an answer, each with its name."""
-    found = []
+    found = [("cached", "given before")] if is_known(response) else []
     if response.tokens is not None:
         for name, count in (("tokens in", response.tokens.input), ("tokens out", response.tokens.output)):
             found += [] if count is None else [(name, f"{count:,}")]

@@ -14,7 +14,8 @@ _POINTS = {"median": 0.5, "p90": 0.9, "p99": 0.99, "most": 1.0}
 _LABELS = {"median": "median", "p90": "90 %", "p99": "99 %", "most": "longest"}
 
 COLUMNS = ("load s", "idle MiB", "peak MiB", "GPU MiB", "J", "wall s", "CPU s", "CPU ms each",
-           "latency ms", "first piece ms", "tokens/s each", "answers/s", "tokens/s")  # fmt: skip
+           "latency ms", "first piece ms", "tokens/s each", "answers/s", "tokens/s",
+           "tokens in", "tokens out", "price")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,9 @@ class Spending:
 
     `load` and `cost` are those of loading the model and of all sittings of the run. Of single answers
     `latency`, `ttft` and `pace` (tokens a second) are told by their median, percentiles and most;
-    `cpu_each` and `joules_each` are means. The answers a second are those that did not fail.
+    `cpu_each` and `joules_each` are means. The answers a second are those that did not fail. `tokens`
+    are those of the answers that were asked and counted; `price` is what they cost, in the currency of
+    the table it is from. What a cache knew was not spent again.
     """
 
     load: Mapping[str, Any] | None
@@ -35,6 +38,10 @@ class Spending:
     joules_each: float | None
     answers_per_second: float | None
     tokens_per_second: float | None
+    tokens: Mapping[str, int] | None
+    uncounted: int
+    price: float | None
+    currency: str | None
 
 
 def spending_of(contents: Contents) -> Spending:
@@ -44,7 +51,8 @@ def spending_of(contents: Contents) -> Spending:
     # A sitting that was killed left no cost: then nobody knows how long all the answers took.
     covered = sum(sitting.get("answers", 0) for sitting in about.get("cost") or [])
     wall = cost["wall"] if cost and covered >= contents.answers else 0.0
-    good = contents.answers - contents.failed
+    good = contents.answers - contents.failed - contents.known
+    tokens, price = contents.tokens, contents.price
     return Spending(
         load=about.get("load"),
         cost=cost,
@@ -54,7 +62,11 @@ def spending_of(contents: Contents) -> Spending:
         cpu_each=contents.cpu / measured if measured else None,
         joules_each=contents.joules / measured if measured and contents.joules else None,
         answers_per_second=good / wall if wall and good else None,
-        tokens_per_second=contents.tokens_out / wall if wall and contents.tokens_out else None,
+        tokens_per_second=tokens["output"] / wall if wall and tokens["output"] else None,
+        tokens=dict(tokens) if contents.counted else None,
+        uncounted=contents.answers - contents.known - contents.counted,
+        price=price.cost(tokens) if price and contents.counted else None,
+        currency=price.currency if price else None,
     )
 
 
@@ -66,10 +78,15 @@ def tell_times(contents: Contents) -> Iterator[tuple[str, str]]:
             yield name, " · ".join(f"{_LABELS[point]} {seconds(value)}" for point, value in spread.items())
     if spent.pace:
         yield "writing", f"median {rate(spent.pace['median'])} tokens a second in an answer"
-    answers = max(contents.answers, 1)
-    for name, tokens in (("tokens in", contents.tokens_in), ("tokens out", contents.tokens_out)):
-        if tokens:
-            yield name, f"{tokens:,} ({tokens / answers:,.1f} an answer)"
+    for name, kind, part, said in (
+        ("tokens in", "input", "cached", "the service had cached"),
+        ("tokens out", "output", "reasoning", "were reasoning"),
+    ):
+        if spent.tokens and (count := spent.tokens[kind]):
+            of_them = f", of which {spent.tokens[part]:,} {said}" if spent.tokens.get(part) else ""
+            yield name, f"{count:,} ({count / contents.counted:,.1f} an answer{of_them})"
+    if spent.tokens and spent.uncounted:
+        yield "tokens unknown", f"of {spent.uncounted:,} answers"
     rates = (("answers", spent.answers_per_second), ("tokens", spent.tokens_per_second))
     if told := [f"{rate(value)} {name} a second" for name, value in rates if value]:
         yield "rate", ", ".join(told)
@@ -78,6 +95,11 @@ def tell_times(contents: Contents) -> Iterator[tuple[str, str]]:
 def tell_cost(contents: Contents) -> Iterator[tuple[str, str]]:
     """What the load, the run and its answers cost, each with its name."""
     spent = spending_of(contents)
+    if spent.price is not None:
+        unknown = f", without {spent.uncounted:,} answers of unknown length" if spent.uncounted else ""
+        yield "price", f"{money(spent.price)} {spent.currency}{unknown}"
+    elif spent.currency is not None:
+        yield "price", "unknown: the model counts no tokens"
     if contents.run.about.get("elsewhere"):
         yield "counted", "this process alone: the model computes in others"
     if spent.load:
@@ -109,10 +131,15 @@ def facts_of(cost: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def tabulate_spending(columns: Sequence[str], named: Sequence[tuple[Sequence[str], Contents]]) -> Table:
     """A row a run; columns that no run has a figure for are left out."""
-    rows = [_row(spending_of(contents)) for _, contents in named]
+    spent = [spending_of(contents) for _, contents in named]
+    rows = [_row(one) for one in spent]
+    currencies = {one.currency for one in spent if one.price is not None}
+    columns_of_spending = (*COLUMNS[:-1], *currencies) if len(currencies) == 1 else COLUMNS
+    if len(currencies) > 1:
+        rows = [[*row[:-1], _priced(one)] for row, one in zip(rows, spent)]
     used = [n for n in range(len(COLUMNS)) if any(row[n] is not None for row in rows)]
     cells = [[*names, *(row[n] for n in used)] for (names, _), row in zip(named, rows)]
-    return Table((*columns, *(COLUMNS[n] for n in used)), cells)
+    return Table((*columns, *(str(columns_of_spending[n]) for n in used)), cells)
 
 
 def seconds(value: float) -> str:
@@ -132,6 +159,11 @@ def size(count: float) -> str:
 def joules(energy: float) -> str:
     """An energy."""
     return f"{energy:,.0f} J" if energy >= 10 else f"{energy:.2g} J"
+
+
+def money(value: float) -> str:
+    """An amount, with as many digits as it takes to see a little one."""
+    return f"{value:,.2f}" if value >= 1 else f"{value:.3g}"
 
 
 def rate(value: float) -> str:
@@ -155,12 +187,19 @@ def _row(spent: Spending) -> list[Cell]:
         _figure((spent.pace or {}).get("median"), 0),
         _figure(spent.answers_per_second, 1),
         _figure(spent.tokens_per_second, 0),
+        _figure((spent.tokens or {}).get("input"), 0),
+        _figure((spent.tokens or {}).get("output"), 0),
+        _figure(spent.price, 4),
     ]
     return list(figures)
 
 
 def _figure(value: float | None, decimals: int, factor: float = 1.0) -> Cell:
     return None if value is None else Figure(value * factor, decimals)
+
+
+def _priced(spent: Spending) -> Cell:
+    return None if spent.price is None else f"{money(spent.price)} {spent.currency}"
 
 
 def _spread(column: Sequence[float]) -> dict[str, float] | None:
