@@ -30,6 +30,7 @@ def load_huggingface(
     device: str | None = None,
     device_map: Any = None,
     adapter: str | None = None,
+    tokenizer: str | None = None,
     revision: str | None = None,
     trust_remote_code: bool = False,
     cache_dir: str | None = None,
@@ -59,10 +60,10 @@ def load_huggingface(
     base, on_top = _base_and_adapter(given, adapter)
     config = checkpoints.read_config(base)
     task = checkpoints.find_task(base, config, wanted=task)
-    words = on_top if on_top is not None and checkpoints.has_tokenizer(on_top) else base
+    words = _find_words(base, on_top, tokenizer)
     limits = {"min_pixels": min_pixels, "max_pixels": max_pixels, "max_images": max_images}
     kwargs = {"tokenizer_kwargs": tokenizer_kwargs, "processor_kwargs": processor_kwargs}
-    tokenizer, seeing = _read_words(words, base, config, task=task, limits=limits, **kwargs)
+    reader, seeing = _read_words(words, base, config, task=task, limits=limits, **kwargs)
     place = checkpoints.pick_device(device) if device_map is None else None
     wanted = {
         "dtype": checkpoints.read_dtype(dtype),
@@ -75,11 +76,21 @@ def load_huggingface(
     if on_top is not None:
         network = checkpoints.add_adapter(network, on_top)
     told = {"model_kwargs": model_kwargs, "tokenizer_kwargs": tokenizer_kwargs, **(kwargs if seeing else {})}
+    told.update({} if tokenizer is None else {"tokenizer": {"weights": words.fingerprint()}})
     identity = _identify(network, base, on_top, task=task, quantization=quantization, kwargs=told)
-    loaded = pretrained.Loaded(given.name, network.eval(), tokenizer, identity=identity)
+    loaded = pretrained.Loaded(given.name, network.eval(), reader, identity=identity)
     options = {"chat": chat, "batch_size": batch_size, "batch_tokens": batch_tokens, **seeing}
     answers = {"max_tokens": max_tokens, **(params or {})}
     return _wrap(task, loaded, params=answers, label_map=label_map, options=options)
+
+
+def _find_words(base: Source, on_top: Source | None, tokenizer: str | None) -> Source:
+    """Where the tokenizer is: in a place of its own, beside the adapter, or beside the weights."""
+    from steelyard.models.checkpoints import beside, has_tokenizer
+
+    if tokenizer is not None:
+        return beside(base, tokenizer)
+    return on_top if on_top is not None and has_tokenizer(on_top) else base
 
 
 def _read_words(

@@ -153,6 +153,7 @@ class TokenModel(EncodingModel[Asked]):
         self._last: tuple[str, str, bool] | None = None
         self._begun: list[int] | None = None
         self._bytes_alone: frozenset[int] | None = None
+        self._fitted: Mapping[str, Any] = {}
         super().__init__()
 
     @abstractmethod
@@ -173,7 +174,16 @@ class TokenModel(EncodingModel[Asked]):
 
     def identity(self) -> Mapping[str, Any]:
         """As every model's, with the default parameters of its answers."""
-        return {**super().identity(), "params": self.params}
+        return {**super().identity(), "params": self.params, **self._fitted}
+
+    def fit(self, positions: int | None, *, middle: bool = False) -> None:
+        """Take no more tokens than these, prompt and answer together.
+
+        A prompt that leaves its answer too few loses its middle with `middle`; else it is refused.
+        """
+        limits = [limit for limit in (self.positions, positions) if limit is not None]
+        self.positions = min(limits, default=None)
+        self._fitted = {"positions": positions, "middle": middle}
 
     def answer(self, encoded: Sequence[Asked]) -> list[Response]:
         """Continue what is open, score what has choices."""
@@ -240,6 +250,8 @@ class TokenModel(EncodingModel[Asked]):
             return self._encode_choices(text, request.choices, special=special)
         sampling = read_params({**self.params, **request.params}, others=self.others)
         prompt = self.tokens_behind(text, special=special) or self._start()
+        if self._fitted.get("middle") and self.positions is not None:
+            prompt = leave_out_middle(prompt, max(self.positions - sampling.max_tokens, 1))
         self.check(len(prompt) + 1)
         return Asked(prompt, sampling=sampling)
 
@@ -279,3 +291,10 @@ class TokenModel(EncodingModel[Asked]):
         if self._begin is None:
             raise UsageError(f"the prompt is empty, and {self.name} has no token to begin with")
         return [self._begin]
+
+
+def leave_out_middle(tokens: list[int], room: int) -> list[int]:
+    """The first and the last tokens, as many as there is room for."""
+    if len(tokens) <= room:
+        return tokens
+    return tokens[: room - room // 2] + tokens[len(tokens) - room // 2 :]

@@ -55,7 +55,7 @@ class PromptList(list[Any]):
     def __radd__(self, other: Any) -> PromptList:
         return PromptList([*_pieces(other), *self])
 
-    def __iadd__(self, other: Any) -> PromptList:  # type: ignore[override,misc]
+    def __iadd__(self, other: Any) -> PromptList:
         self.extend(_pieces(other))
         return self
 

@@ -1,0 +1,29 @@
+"""Addresses of services, as configurations give them.
+
+find_base("", host="::1", port=8080, tls=False)                http://[::1]:8080/
+join_path("http://host/v1/", "v1/chat/completions")            http://host/v1/chat/completions
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit, urlunsplit
+
+
+def find_base(url: str, *, host: str, port: int | str, tls: bool) -> str:
+    """The address that paths are put behind: the one given, or that of a host and a port."""
+    scheme = "https" if tls else "http"
+    if url:
+        whole = url if "://" in url else f"{scheme}://{url}"
+        parts = urlsplit(whole)
+        return whole if parts.query else whole.rstrip("/") + "/"
+    shown = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    return f"{scheme}://{shown}:{port}/"
+
+
+def join_path(base: str, path: str) -> str:
+    """A path behind an address; what the address has of it already does not come twice."""
+    parts = urlsplit(base)
+    there, more = parts.path.strip("/").split("/"), path.split("/")
+    shared = next(n for n in range(len(more), -1, -1) if n == 0 or there[-n:] == more[:n])
+    whole = "/".join([*filter(None, there), *more[shared:]])
+    return urlunsplit(parts._replace(path=f"/{whole}"))

@@ -1,0 +1,110 @@
+"""ServiceModel: a class of one's own, hung on the beam as any other model is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+from ais_bench.benchmark.models.api_models.base_api import BaseAPIModel
+from ais_bench.benchmark.models.calls import identify, pick, settle
+from ais_bench.benchmark.models.output import Output, RequestOutput
+from ais_bench.benchmark.models.turns import is_text, show, to_prompt, to_text
+from ais_bench.benchmark.utils.prompt import PromptList
+from steelyard.errors import UsageError, describe
+from steelyard.models.base import Model, clock
+from steelyard.types import Request, Response, Timing, Tokens
+from steelyard.wire.turns import has_pictures
+
+
+class ServiceModel(Model):
+    """Asks a BaseAPIModel: its `generate`, which calls what a class of one's own writes."""
+
+    elsewhere = True
+    likelihoods = ()
+
+    def __init__(self, made: BaseAPIModel, *, name: str, options: Mapping[str, Any]) -> None:
+        """`options` are those of its configuration that shape answers."""
+        self.made, self._name, self.options = made, name, options
+        self.concurrency = max(int(made.batch_size), 1)
+        self.chat = bool(made.meta_template) or bool(getattr(made, "chat", False))
+
+    @property
+    def name(self) -> str:
+        """What its configuration calls it."""
+        return self._name
+
+    def identity(self) -> Mapping[str, Any]:
+        """The class and its source, the options, and where it is asked with which headers."""
+        told, client = identify(self.made, self.options), self.made.client()
+        return {**told, "url": client.url, "headers": client.credentials.shown_headers}
+
+    async def ask(self, request: Request) -> Response:
+        """Ask one thing; whatever the class raises is a failed answer."""
+        asked, made = clock(), self.made
+        output: Output = RequestOutput()
+        output.uuid = uuid4().hex
+        try:
+            if request.choices is not None:
+                hint = "ask it for a letter instead"
+                raise UsageError(f"{self.name} does not tell how likely choices are", hint=hint)
+            params = dict(request.params)
+            limit = params.pop("max_tokens", made.max_out_len)
+            prompt = await self._tell(request)
+            returned = await settle(made.generate(prompt, limit, output, **pick(made.generate, params)))
+        except Exception as error:  # noqa: BLE001 - the model boundary: a failure is an answer
+            output = RequestOutput()
+            output.error_info = str(error) if isinstance(error, UsageError) else describe(error)
+            returned = None
+        if isinstance(returned, Output):
+            output = returned
+        elif isinstance(returned, str) and not output.content:
+            output.content = returned
+        return self._read(output, asked)
+
+    def close(self) -> None:
+        """Close the connections kept open."""
+        self.made.close()
+
+    async def _tell(self, request: Request) -> Any:
+        """The prompt as the class is given it: a text, where there is nothing else and no template."""
+        slow = has_pictures(request.prompt)
+        prompt = (
+            await asyncio.to_thread(show, to_prompt(request.prompt)) if slow else to_prompt(request.prompt)
+        )
+        if not isinstance(prompt, PromptList) or self.made.meta_template is not None:
+            return self.made.parse_template(prompt)
+        keeps = self.chat or not all(map(is_text, prompt))
+        return prompt if keeps else to_text(prompt)
+
+    def _read(self, output: Output, asked: float) -> Response:
+        """What came of it, as the engine stores it."""
+        timing = _time(output, asked)
+        said = output.content if isinstance(output.content, str) else str(output.content or "")
+        # Some that write their own `generate` do not say that it went well.
+        if not output.success and (output.error_info or not (said or output.reasoning_content)):
+            why = output.error_info or f"{type(self.made).__name__} wrote nothing in its output"
+            return Response(error=self._mask(str(why)), timing=timing)
+        counts = Tokens(output.input_tokens or None, output.output_tokens or None)
+        told = {"reasoning": output.reasoning_content, **output.extra_details_data, "uuid": output.uuid}
+        return Response(
+            text=said,
+            tokens=counts if any(counts) else None,
+            timing=timing,
+            raw={name: value for name, value in told.items() if value},
+        )
+
+    def _mask(self, text: str) -> str:
+        return self.made.client().mask(text)
+
+
+def _time(output: Output, asked: float) -> Timing:
+    """When it was sent and when its pieces came; of a `generate` of one's own what it noted itself."""
+    if output.timing is not None:
+        return replace(output.timing, due=asked)
+    done = clock()
+    return Timing(
+        due=asked, sent=asked, chunks=[p for p in output.time_points[1:] if asked <= p <= done], done=done
+    )

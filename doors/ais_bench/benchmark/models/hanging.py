@@ -1,0 +1,103 @@
+"""hang(config) -> Model: an entry of `models = [dict(…)]` as a model of the engine.
+
+    hang(dict(attr="service", type=MyCustomAPI, abbr="mine", host_port=8000, max_out_len=512, batch_size=8))
+
+Keys that are not the class's are kept from its constructor; what else the constructor does not take is
+set as an attribute afterwards; `max_out_len` always is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from ais_bench.benchmark.models.api_models.base_api import BaseAPIModel
+from ais_bench.benchmark.models.api_models.hung import ServiceModel
+from ais_bench.benchmark.models.api_models.wired import WiredAPIModel
+from ais_bench.benchmark.models.calls import pick
+from ais_bench.benchmark.models.local_models.base import BaseModel
+from ais_bench.benchmark.models.local_models.engine import EngineBackedModel
+from ais_bench.benchmark.models.local_models.hung import BatchedModel
+from ais_bench.benchmark.models.rendering import Rendered
+from steelyard.errors import UsageError
+from steelyard.models.base import Model
+from steelyard.models.http import HttpModel
+from steelyard.plugins import resolve
+
+TAKEN = frozenset(
+    {
+        *("attr", "abbr", "type", "batch_size", "request_rate", "traffic_cfg", "run_cfg", "use_timestamp"),
+        *("pred_postprocessor", "summarizer_abbr", "returns_tool_calls", "response_anomaly", "min_out_len"),
+    }
+)
+"""Keys of a configuration that no constructor is given."""
+
+_ATTRS = ("service", "local")
+# What a model is called, how it is reached and how fast, shapes no answer.
+_MANNERS = frozenset({"host_ip", "host_port", "url", "retry", "verbose", "timeout", "verify"})
+
+
+def hang(config: Mapping[str, Any]) -> Model:
+    """The model of a configuration, made and ready to be asked."""
+    made = make_model(config)
+    name = str(config.get("abbr") or type(made).__name__)
+    if isinstance(made, EngineBackedModel):
+        return made.hang()
+    shaping = {key: value for key, value in config.items() if key not in TAKEN | _MANNERS}
+    if isinstance(made, BaseModel):
+        return BatchedModel(made, name=name, options=shaping)
+    if isinstance(made, WiredAPIModel) and made.is_ready():
+        return _hang_ready(made, name)
+    return ServiceModel(made, name=name, options=shaping)
+
+
+def make_model(config: Mapping[str, Any]) -> BaseAPIModel | BaseModel:
+    """The object of the class that a configuration names, made with all that it says."""
+    cls = find_class(config.get("type"))
+    name = str(config.get("abbr") or cls.__name__)
+    if config.get("attr", "service") not in _ATTRS:
+        raise UsageError(f"{name}: attr is {config['attr']!r}", hint=" or ".join(_ATTRS))
+    options = {key: value for key, value in config.items() if key not in TAKEN}
+    taken = pick(cls.__init__, options)
+    made: BaseAPIModel | BaseModel = cls(**taken)
+    others = {key: value for key, value in options.items() if key not in taken}
+    for key in ("batch_size", "request_rate", "max_out_len"):
+        if config.get(key) is not None:
+            others[key] = config[key]
+    for key, value in others.items():
+        if callable(getattr(cls, key, None)):
+            raise UsageError(f"{name}: {key!r} is a method of {cls.__name__}, no option")
+        setattr(made, key, value)
+    return made
+
+
+def find_class(named: Any) -> Any:
+    """The class of a model: itself, or found by "package.module.Class" or the name of one of ours."""
+    found = named
+    if isinstance(named, str):
+        module, _, attribute = named.replace(":", ".").rpartition(".")
+        if module:
+            found = resolve("models", f"{module}:{attribute}")
+        else:
+            found = getattr(import_module(__package__), named, None)
+    if isinstance(found, type) and issubclass(found, (BaseAPIModel, BaseModel)):
+        return found
+    hint = "type=… is a class that derives from BaseAPIModel (a service) or BaseModel (a local model)"
+    raise UsageError(f"{named!r} is no class of a model", hint=hint)
+
+
+def _hang_ready(made: WiredAPIModel, name: str) -> Model:
+    """A ready-made backend whose every step is the engine's own."""
+    model = HttpModel(
+        made.address(),
+        wire=made.wire(max_out_len=made.max_out_len),
+        headers=made.headers,
+        timeout=made.timeout,
+        retries=max(int(made.retry), 1) - 1,
+        rate_limit=made.request_rate if made.request_rate >= 0.1 else None,
+        verify=made.verify,
+        concurrency=max(int(made.batch_size), 1),
+        name=name,
+    )
+    return model if made.meta_template is None else Rendered(model, made.render, template=made.meta_template)

@@ -1,0 +1,56 @@
+"""Rendered: a model of the engine that is told prompts in the words of a template of roles."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from ais_bench.benchmark.models.calls import plain
+from ais_bench.benchmark.models.turns import to_prompt
+from steelyard.errors import SteelyardError
+from steelyard.models.base import Model
+from steelyard.types import Chunk, Request, Response
+
+
+class Rendered(Model):
+    """Asks another model what `render` makes of each prompt."""
+
+    chat = True
+
+    def __init__(self, model: Model, render: Callable[[Any], Any], *, template: Any) -> None:
+        self.model, self._render, self._template = model, render, template
+        self.concurrency, self.elsewhere = model.concurrency, model.elsewhere
+        self.likelihoods, self.remarks, self.load_cost = model.likelihoods, model.remarks, model.load_cost
+
+    @property
+    def name(self) -> str:
+        """That of the model."""
+        return self.model.name
+
+    def identity(self) -> Mapping[str, Any]:
+        """The model's, with the template."""
+        return {**self.model.identity(), "meta_template": plain(self._template)}
+
+    def asking(self, likelihood: str) -> Model:
+        """The same model, asked in one of its ways how likely choices are."""
+        return Rendered(self.model.asking(likelihood), self._render, template=self._template)
+
+    async def doubt(self, error: str) -> SteelyardError | None:
+        """Why no question can be answered."""
+        return await self.model.doubt(error)
+
+    def stream(self, request: Request) -> AsyncIterator[Chunk]:
+        """The answer, piece by piece."""
+        return self.model.stream(self._tell(request))
+
+    async def ask(self, request: Request) -> Response:
+        """The answer, whole."""
+        return await self.model.ask(self._tell(request))
+
+    def close(self) -> None:
+        """Close the model."""
+        self.model.close()
+
+    def _tell(self, request: Request) -> Request:
+        return replace(request, prompt=self._render(to_prompt(request.prompt)))
