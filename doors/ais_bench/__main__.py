@@ -1,0 +1,7 @@
+"""`python -m ais_bench` is the command `ais_bench`."""
+
+import sys
+
+from ais_bench.benchmark.cli.main import main
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+"""The command `ais_bench`: names of models and data sets in, answers, scores and a table out."""

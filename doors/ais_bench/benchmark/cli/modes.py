@@ -1,0 +1,143 @@
+"""What a command does: ask, score, draw, or only show what it would."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import product
+from typing import Any
+
+from ais_bench.benchmark.cli.arguments import LATEST
+from ais_bench.benchmark.cli.asking import Ending, Pair, ask, score, work_on
+from ais_bench.benchmark.cli.choosing import Choice, choose, search
+from ais_bench.benchmark.cli.drawing import draw_page, preview, tell_endings
+from ais_bench.benchmark.datasets.entries import open_set
+from ais_bench.benchmark.datasets.merging import gather
+from ais_bench.benchmark.outcome.notes import write_config
+from ais_bench.benchmark.outcome.outputs import Outputs, begin, find
+from ais_bench.benchmark.outcome.results import read_results, results_of, write_results
+from ais_bench.benchmark.outcome.summary import tabulate, write_csv
+from steelyard.cli.pairs import masked
+from steelyard.cli.screen import printable, show, tell
+from steelyard.errors import Interrupted, StoreError, UsageError
+from steelyard.report.tables import Table
+from steelyard.store import Run
+
+
+def run(options: Namespace, words: Sequence[str]) -> int:
+    """Do what a command line says; 1 where a request failed or a task did not come to its end."""
+    if options.mode.startswith("perf"):
+        raise UsageError("load tests come with the next version", hint="--mode all, infer, eval or viz")
+    if options.search:
+        show(Table(("kind", "name", "where"), search(options)).text())
+        return 0
+    asks = options.mode in ("all", "infer")
+    outputs = None if asks and options.reuse is None else _find(options)
+    stored = next(iter(outputs.configs()), None) if outputs and not asks else None
+    choice = choose(options, stored=stored)
+    sets = [open_set(entry, limit=choice.num_prompts) for entry in choice.datasets]
+    batches = gather(sets, merge=choice.merge)
+    pairs = [Pair(model, batch) for model, batch in product(choice.models, batches)]
+    if options.dry_run:
+        show(preview(pairs))
+        return 0
+    if outputs is None:
+        outputs = begin(choice.work_dir)
+    if asks:
+        _keep_config(outputs, choice)
+    endings = _work(pairs, outputs, choice, options, words)
+    if options.mode != "infer":
+        _summarize(pairs, endings, outputs, choice, page=options.mode == "viz")
+    tell(f"kept in {outputs.root}")
+    return tell_endings(pairs, endings, outputs)
+
+
+def _find(options: Namespace) -> Outputs:
+    """The sitting to go on with, or whose answers are scored or drawn."""
+    wanted = None if options.reuse in (None, LATEST) else options.reuse
+    work_dir = options.work_dir
+    if work_dir is None:
+        # A configuration file may say where its runs are kept.
+        work_dir = choose(options).work_dir if options.config else Choice([], []).work_dir
+    return find(work_dir, wanted)
+
+
+def _work(
+    pairs: Sequence[Pair], outputs: Outputs, choice: Choice, options: Namespace, words: Sequence[str]
+) -> list[Ending]:
+    """Ask, score or neither; then the results of what came to its end."""
+    command = ["ais_bench", *map(masked, words)]
+    if options.mode in ("all", "infer"):
+        about = {"command": command}
+        signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
+        try:
+            endings = work_on(
+                pairs, partial(ask, outputs=outputs, about=about), outputs, workers=choice.workers
+            )
+        except (Interrupted, KeyboardInterrupt) as error:
+            again = shlex.join([*_without_reuse(command), "--reuse", outputs.time])
+            told = str(error.args[0]) if error.args else "stopped"
+            raise Interrupted(told, hint=f"go on with: {again}") from error
+    elif options.mode == "eval":
+        endings = work_on(pairs, partial(score, outputs=outputs), outputs)
+    else:
+        return [Ending()] * len(pairs)
+    if options.mode != "infer":
+        for pair, ending in zip(pairs, endings):
+            if not ending.error:
+                _write_results(pair, outputs, details=options.dump_eval_details)
+    return endings
+
+
+def _write_results(pair: Pair, outputs: Outputs, *, details: bool) -> None:
+    run = Run.open(outputs.run(pair.abbr, pair.batch.name))
+    for abbr, document in results_of(run, pair.batch.sets, details=details).items():
+        write_results(outputs.results(pair.abbr, abbr), document)
+
+
+def _summarize(
+    pairs: Sequence[Pair], endings: Sequence[Ending], outputs: Outputs, choice: Choice, *, page: bool
+) -> None:
+    """Show the table of all results, and keep it in every form."""
+    found: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for pair, ending in zip(pairs, endings):
+        for one in pair.batch.sets:
+            results = None if ending.error else read_results(outputs.results(pair.abbr, one.abbr))
+            if results is not None:
+                found[pair.abbr, one.abbr] = results
+    models = [str(model["abbr"]) for model in choice.models]
+    sets = [str(entry["abbr"]) for entry in choice.datasets]
+    table = tabulate(found, models, sets, choice.summarizer)
+    forms = {".txt": table.text(), ".csv": write_csv(table), ".md": table.markdown()}
+    if page:
+        forms[".html"] = draw_page(pairs, outputs)
+    for suffix, text in forms.items():
+        path = outputs.summary(suffix)
+        try:
+            path.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+        except OSError as error:
+            raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
+    show(printable(forms[".txt"]))
+    if page:
+        tell(f"page: {outputs.summary('.html')}")
+
+
+def _keep_config(outputs: Outputs, choice: Choice) -> None:
+    more = {"num_prompts": choice.num_prompts, "merge_ds": choice.merge}
+    parts = {"models": choice.models, "datasets": choice.datasets, "summarizer": choice.summarizer, **more}
+    write_config(outputs.config(), **parts)
+
+
+def _without_reuse(command: Sequence[str]) -> list[str]:
+    """A command line without what it goes on with."""
+    kept, skip = [], False
+    for word in command:
+        if word in ("-r", "--reuse"):
+            skip = True
+        elif not (skip and word[:1].isdigit()):
+            kept.append(word)
+            skip = False
+    return kept

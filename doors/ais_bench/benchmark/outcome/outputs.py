@@ -1,0 +1,104 @@
+"""Where everything of one sitting lies.
+
+outputs/default/20261120_140312/
+    configs/20261120_140312_4711.py        what was asked, as a configuration file
+    logs/MODEL/DATASET.log
+    predictions/MODEL/DATASET.jsonl        and DATASET_failed.jsonl
+    results/MODEL/DATASET.json
+    summary/summary_20261120_140312.txt    and .csv, .md, .html
+    runs/MODEL/DATASET/                    the run itself, of which all the others are made
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+
+from steelyard.errors import StoreError, UnknownName, UsageError
+
+_TIME = re.compile(r"\d{8}_\d{6}(_\d+)?")
+
+
+class Outputs:
+    """The folder of one sitting."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @property
+    def time(self) -> str:
+        """When it began, which is its name."""
+        return self.root.name
+
+    def run(self, model: str, name: str) -> Path:
+        """The run of a model and a data set."""
+        return self.root / "runs" / _clean(model) / _clean(name)
+
+    def predictions(self, model: str, name: str, *, failed: bool = False) -> Path:
+        """The answers to a data set, or what became of those that failed."""
+        return self._file("predictions", model, name, "_failed.jsonl" if failed else ".jsonl")
+
+    def results(self, model: str, name: str) -> Path:
+        """The scores on a data set."""
+        return self._file("results", model, name, ".json")
+
+    def log(self, model: str, name: str) -> Path:
+        """What happened."""
+        return self._file("logs", model, name, ".log")
+
+    def summary(self, suffix: str) -> Path:
+        """The table of all results, in one of its forms."""
+        return self._within("summary") / f"summary_{self.time}{suffix}"
+
+    def config(self) -> Path:
+        """A place for what is asked in this process."""
+        return self._within("configs") / f"{self.time}_{os.getpid()}.py"
+
+    def configs(self) -> list[Path]:
+        """What was asked in it, the last first."""
+        return sorted(self.root.glob("configs/*.py"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+
+    def _file(self, kind: str, model: str, name: str, suffix: str) -> Path:
+        return self._within(f"{kind}/{_clean(model)}") / (_clean(name) + suffix)
+
+    def _within(self, folder: str) -> Path:
+        path = self.root / folder
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"cannot write to {self.root}: {error.strerror or error}") from error
+        return path
+
+
+def begin(work_dir: Path) -> Outputs:
+    """The folder of a sitting that begins."""
+    stamp = time.strftime("%Y%m%d_%H%M%S")
+    for number in range(1000):
+        path = work_dir / (f"{stamp}_{number}" if number else stamp)
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise StoreError(f"cannot write to {work_dir}: {error.strerror or error}") from error
+        return Outputs(path)
+    raise StoreError(f"{work_dir} has a thousand sittings of {stamp}")
+
+
+def find(work_dir: Path, wanted: str | None = None) -> Outputs:
+    """The folder of a sitting by its time; the last one where none is named."""
+    times = sorted(path.name for path in work_dir.glob("*") if path.is_dir() and _TIME.fullmatch(path.name))
+    if wanted is None:
+        if not times:
+            hint = "--work-dir names the folder, runs begin without --reuse"
+            raise UsageError(f"there is nothing to go on with in {work_dir}", hint=hint)
+        return Outputs(work_dir / times[-1])
+    if wanted not in times:
+        raise UnknownName("sitting", wanted, times, hint=f"they are the folders of {work_dir}")
+    return Outputs(work_dir / wanted)
+
+
+def _clean(name: str) -> str:
+    return re.sub(r"[^\w.+-]+", "-", name)
