@@ -29,14 +29,14 @@ class Completions(OpenAIService):
     path = "/completions"
     routes = ("/v1/completions", "/completions")
     likelihoods = (
-        *(likelihoods.CHOICES, likelihoods.PROMPT, likelihoods.ECHO, likelihoods.EACH),
+        *(likelihoods.CHOICES, likelihoods.ECHO, likelihoods.PROMPT, likelihoods.EACH),
         likelihoods.FIRST,
     )
 
     @property
     def asks_each(self) -> bool:
-        """Whether each choice goes in a call of its own."""
-        return self.likelihood == likelihoods.EACH
+        """Whether each choice goes in a call of its own: a list of prompts is the end of some services."""
+        return self.likelihood in (likelihoods.PROMPT, likelihoods.EACH)
 
     def open(self, requests: Sequence[Request]) -> Exchange:
         """The client's side of a call with one or more prompts."""
@@ -110,20 +110,20 @@ class CompletionExchange(OpenAIExchange):
         if not isinstance(prompt, str) or not prompt:
             raise UsageError("choices are to stand behind a text", hint="the prompt is empty")
         if way == likelihoods.CHOICES:
-            return {"prompt": prompt, "choices": list(choices)}
+            return {"prompt": prompt, "choices": list(choices), "max_tokens": 1}
         # Tokens mostly begin with a space, not end with one: it goes with what follows.
         context = prompt.rstrip()
         if way == likelihoods.FIRST:
             return {"prompt": context, "max_tokens": 1, "logprobs": likelihoods.TOP}
-        if way == likelihoods.EACH:
-            whole = prompt + choices[0] if choices else context
-            # Some take 0 for no limit.
-            return {"prompt": whole, "max_tokens": 1, "echo": True, "logprobs": 1}
-        wholes = [context, *(prompt + choice for choice in choices)]
         if way == likelihoods.ECHO:
+            wholes = [context, *(prompt + choice for choice in choices)]
             return {"prompt": wholes, "max_tokens": 0, "echo": True, "logprobs": 1}
+        # Some take 0 for no limit.
+        whole = {"prompt": prompt + choices[0] if choices else context, "max_tokens": 1}
+        if way == likelihoods.EACH:
+            return {**whole, "echo": True, "logprobs": 1}
         if way == likelihoods.PROMPT:
-            return {"prompt": wholes, "max_tokens": 1, "prompt_logprobs": 0}
+            return {**whole, "prompt_logprobs": 0}
         raise UsageError(
             "completions are not asked how likely choices are", hint=f"likelihood={likelihoods.ECHO}"
         )
@@ -140,11 +140,10 @@ class CompletionExchange(OpenAIExchange):
         if way == likelihoods.EACH:
             written = 1 if tokens is None or tokens.output is None else tokens.output
             return odds_response(likelihoods.read_echo(choices[0], written=written), answer)
+        if way == likelihoods.PROMPT:
+            return odds_response(likelihoods.read_prompt(choices[0].get("prompt_logprobs")), answer)
         groups = group_choices(answer, len(wanted) + 1)
-        if way == likelihoods.ECHO:
-            prompt, *wholes = [likelihoods.read_echo(one) for one, *_ in groups]
-        else:
-            prompt, *wholes = [likelihoods.read_prompt(one.get("prompt_logprobs")) for one, *_ in groups]
+        prompt, *wholes = [likelihoods.read_echo(one) for one, *_ in groups]
         return likelihoods.compare(prompt, wholes, tokens)
 
     def echoed(self, request: Request) -> str:

@@ -1,9 +1,9 @@
 """How likely choices are, as services of the OpenAI protocol tell it.
 
 choices      a service of ours: {"prompt": …, "choices": [" A", " B"]}, each with its log-probability
-prompt       prompt_logprobs: every token of the prompt with each choice behind it
-echo         echo and logprobs: the same, as completions tell it
-echo-each    the same, one choice a call
+echo         echo and logprobs: every token of the prompt with each choice behind it, all in one call
+prompt       prompt_logprobs: the same, one choice a call
+echo-each    echo and logprobs, one choice a call
 first-token  logprobs and top_logprobs: the likeliest tokens that an answer may begin with
 
 Which tokens of a text belong to a choice is decided as our own models do: those behind as many as the
@@ -20,8 +20,10 @@ from steelyard.errors import DataError
 from steelyard.types import Response, Tokens
 
 CHOICES, PROMPT, ECHO, EACH, FIRST = "choices", "prompt", "echo", "echo-each", "first-token"
-# As many as most services tell at the most.
-TOP = 20
+# How many of the likeliest tokens nearly every service tells, in a chat and in completions.
+TOP_OF_CHAT, TOP = 10, 5
+# What our own models say of each choice beside its log-probability.
+_TOLD = ("tokens", "greedy")
 _SHAPING = {
     *("max_tokens", "max_completion_tokens", "min_tokens", "temperature", "top_p", "top_k", "min_p", "seed"),
     *("stop", "n", "logprobs", "top_logprobs", "repetition_penalty", "frequency_penalty", "presence_penalty"),
@@ -97,8 +99,8 @@ def read_first(choices: Sequence[str], top: Sequence[tuple[str, float]], tokens:
         raise DataError("the service gives no top_logprobs")
     said: dict[str, float] = {}
     for token, logprob in top:
-        said[token.strip()] = said.get(token.strip(), 0.0) + math.exp(logprob)
-    seen = [said.get(choice.strip(), 0.0) for choice in choices]
+        said[_bare(token)] = said.get(_bare(token), 0.0) + math.exp(logprob)
+    seen = [said.get(_bare(choice), 0.0) for choice in choices]
     mass, likeliest = math.fsum(seen), max(top, key=lambda one: one[1])
     if not mass:
         shown = ", ".join(repr(token) for token, _ in top[:5])
@@ -106,21 +108,26 @@ def read_first(choices: Sequence[str], top: Sequence[tuple[str, float]], tokens:
     rest = max(1.0 - math.fsum(math.exp(logprob) for _, logprob in top), 1e-9)
     bound = min(math.log(rest), *(logprob for _, logprob in top))
     scores = tuple(math.log(odds) if odds else bound for odds in seen)
-    greedy = [choice.strip() == likeliest[0].strip() for choice in choices]
+    greedy = [_bare(choice) == _bare(likeliest[0]) for choice in choices]
     return Response(scores=scores, tokens=tokens, raw={"greedy": greedy, "mass": mass})
 
 
-def read_choices(choices: Sequence[Any], count: int, tokens: Tokens | None) -> Response:
+def _bare(token: str) -> str:
+    """A token without the space before it, which some services show as tokenizers write it."""
+    return token.strip(" \t\r\nĠ▁")
+
+
+def read_choices(choices: Sequence[Mapping[str, Any]], count: int, tokens: Tokens | None) -> Response:
     """How likely each choice is, as a service of ours says it."""
-    told = [choice.get("logprob") if isinstance(choice, dict) else None for choice in choices]
-    if len(told) != count or not all(isinstance(number, (int, float)) for number in told):
+    told = [number for choice in choices if isinstance(number := choice.get("logprob"), (int, float))]
+    if len(told) != count or len(choices) != count:
         raise DataError("the service does not say how likely choices are")
-    raw = {key: [choice.get(name) for choice in choices] for key, name in _NAMES.items()}
-    return Response(scores=tuple(float(number) for number in told if number is not None), tokens=tokens,
-                    raw={key: value for key, value in raw.items() if None not in value})  # fmt: skip
-
-
-_NAMES = {"tokens": "tokens", "greedy": "greedy"}
+    raw = {name: [choice.get(name) for choice in choices] for name in _TOLD}
+    return Response(
+        scores=tuple(map(float, told)),
+        tokens=tokens,
+        raw={name: values for name, values in raw.items() if None not in values},
+    )
 
 
 def write_choices(response: Response, choices: Sequence[str], *, chat: bool) -> list[dict[str, Any]]:
@@ -129,7 +136,7 @@ def write_choices(response: Response, choices: Sequence[str], *, chat: bool) -> 
     if not isinstance(scores, (list, tuple)) or len(scores) != len(choices):
         raise DataError("the model does not say how likely choices are")
     raw = response.raw if isinstance(response.raw, Mapping) else {}
-    more = {name: raw[key] for key, name in _NAMES.items() if len(raw.get(key) or ()) == len(choices)}
+    more = {name: raw[name] for name in _TOLD if len(raw.get(name) or ()) == len(choices)}
     return [
         {
             "index": place,

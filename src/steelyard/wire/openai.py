@@ -106,9 +106,9 @@ class ChatExchange(OpenAIExchange):
         body, way = self.encode_prompts(), self.wire.likelihood
         choices = request.choices or ()
         if way == likelihoods.CHOICES:
-            return {**body, "choices": list(choices)}
+            return {**body, "choices": list(choices), "max_tokens": 1}
         if way == likelihoods.FIRST:
-            return {**body, "max_tokens": 1, "logprobs": True, "top_logprobs": likelihoods.TOP}
+            return {**body, "max_tokens": 1, "logprobs": True, "top_logprobs": likelihoods.TOP_OF_CHAT}
         if way != likelihoods.PROMPT:
             raise UsageError(
                 "a chat service gives no likelihoods of choices", hint="ask it for a letter instead"
