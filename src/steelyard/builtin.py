@@ -205,6 +205,10 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
         "wer": Builtin("steelyard.metrics.overlap:wer", "word errors for each word of the target"),
     },
     "wires": {
+        "kserve": Builtin(
+            "steelyard.wire.kserve:KServe", "tensors of KServe's v2 infer, as Triton has it too: model=NAME"
+        ),
+        "mindie": Builtin("steelyard.wire.mindie:MindIE", "MindIE's infer"),
         "openai": Builtin("steelyard.wire.openai:OpenAI", "chat completions, as many services speak them"),
         "openai-completions": Builtin(
             "steelyard.wire.completions:Completions", "completions of texts in the OpenAI protocol"
@@ -213,5 +217,9 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
             "steelyard.wire.embeddings:Embeddings", "texts as vectors in the OpenAI protocol"
         ),
         "plain": Builtin("steelyard.wire.plain:Plain", "a JSON list of inputs, a JSON list of answers"),
+        "tgi": Builtin("steelyard.wire.tgi:TGI", "generate and generate_stream of text-generation-inference"),
+        "triton": Builtin(
+            "steelyard.wire.triton:Triton", "generate and generate_stream of Triton: model=NAME"
+        ),
     },
 }
