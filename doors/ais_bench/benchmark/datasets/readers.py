@@ -154,7 +154,10 @@ def columns_of(sample: Sample) -> dict[str, Any]:
 
 
 def gold_of(sample: Sample) -> Any:
-    """The right answer; of options its letter."""
-    if not sample.choices or sample.target is None:
-        return sample.target
-    return LETTERS[target_indices(sample)[0]]
+    """The right answer alone: of options its letter, of a worked solution what stands behind ####."""
+    target = sample.target
+    if sample.choices and target is not None:
+        return LETTERS[target_indices(sample)[0]]
+    if isinstance(target, str) and "####" in target:
+        return target.rpartition("####")[2].strip().replace(",", "")
+    return target

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from ais_bench.benchmark.datasets.merging import FIELD
+from ais_bench.benchmark.datasets.readers import gold_of
 from steelyard.errors import StoreError
 from steelyard.store import Run
 from steelyard.types import Prompt, Record
@@ -96,7 +97,7 @@ def prediction_of(record: Record, abbr: str, run: str) -> dict[str, Any]:
         "uuid": str(raw.get("uuid") or uuid.uuid5(_SPACE, f"{run}/{record.sample.id}/{record.index}")),
         "origin_prompt": _written(record.request.prompt),
         "prediction": response.text,
-        "gold": record.sample.target,
+        "gold": gold_of(record.sample),
     }
     if record.request.choices is not None:
         line |= {"choices": record.request.choices, "scores": response.scores}

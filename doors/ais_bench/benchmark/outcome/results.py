@@ -16,6 +16,7 @@ import msgspec
 
 from ais_bench.benchmark.datasets.entries import AskedSet
 from ais_bench.benchmark.datasets.merging import FIELD
+from ais_bench.benchmark.datasets.readers import gold_of
 from steelyard.errors import StoreError
 from steelyard.metrics.summary import Result, Summary
 from steelyard.store import Run
@@ -119,7 +120,7 @@ def _detail(record: Record, one: AskedSet) -> dict[str, Any]:
         "id": record.index,
         "prediction": response.text,
         "extracted": taken,
-        "gold": record.sample.target,
+        "gold": gold_of(record.sample),
     }
     first = next(iter(record.scores.values()), None)
     correct = first if isinstance(first, bool) else None
