@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -20,8 +20,6 @@ from steelyard.serving.visits import Gone, Receive, Refusal, Scope, Send, Visit,
 from steelyard.types import Request, Response
 from steelyard.wire.base import Call, Exchange, Wire
 
-T = TypeVar("T")
-
 _HEALTH = ("/health", "/health/live", "/health/ready", "/healthz", "/livez", "/readyz")
 _EVENTS = {
     "Content-Type": "text/event-stream; charset=utf-8",
@@ -31,8 +29,6 @@ _EVENTS = {
 }
 # A larger body takes a while to be read, in which others would wait.
 _LARGE = 2**18
-# How long the next part of a body may take.
-_PATIENCE = 30.0
 
 
 class Application:
@@ -45,12 +41,13 @@ class Application:
         *,
         keys: Keys | None,
         most: int,
+        patience: float,
         timeout: float,
         log: Callable[[str], None],
         access: bool,
     ) -> None:
         self.models, self.routes, self.keys = models, routes, keys
-        self.most, self.timeout = most, timeout
+        self.most, self.patience, self.timeout = most, patience, timeout
         self.metrics = Metrics()
         self.ending = False
         self._log, self._access = log, access
@@ -120,7 +117,7 @@ class Application:
         return None, path, None
 
     async def _exchange(self, visit: Visit, route: Route, call: Call, model: str | None) -> None:
-        body = await visit.read(most=self.most, patience=_PATIENCE)
+        body = await visit.read(most=self.most, patience=self.patience)
         if self.ending:
             raise Refusal(503, "the server is ending", headers={"Connection": "close"})
         exchange = await _accept(route.wire, call._replace(body=body))
@@ -145,22 +142,31 @@ class Application:
             raise Refusal(404, f"there is no model {name!r}: {', '.join(self.models)}")
         return self.models[name]
 
-    async def _attended(self, visit: Visit, answering: Coroutine[Any, Any, T]) -> T:
-        """What comes of answering, unless whoever called hangs up or it takes too long."""
-        asking = asyncio.ensure_future(answering)
-        gone = asyncio.ensure_future(visit.hang_up())
+    async def _attended(self, visit: Visit, answering: Coroutine[Any, Any, None]) -> None:
+        """Answer, unless whoever called hangs up or it takes too long."""
+        # In this task and not in one of its own: there are as many as calls.
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        ends: list[Exception] = []
+
+        def end(reason: Exception) -> None:
+            ends.append(reason)
+            if task is not None:
+                task.cancel()
+
+        gone = loop.create_task(visit.hang_up())
+        gone.add_done_callback(hung_up := lambda _: end(Gone()))
+        late = Refusal(504, f"no whole answer within {self.timeout:g} s")
+        timer = loop.call_later(self.timeout, end, late)
         try:
-            await asyncio.wait((asking, gone), timeout=self.timeout, return_when=asyncio.FIRST_COMPLETED)
-            if asking.done():
-                return asking.result()
-            if gone.done():
-                raise Gone
-            raise Refusal(504, f"no whole answer within {self.timeout:g} s")
+            await answering
+        except asyncio.CancelledError:
+            if not ends:
+                raise
+            raise ends[0] from None
         finally:
+            timer.cancel()
+            gone.remove_done_callback(hung_up)
             gone.cancel()
-            if not asking.done():
-                asking.cancel()
-                await asyncio.wait((asking,))
 
     async def _give(
         self, visit: Visit, exchange: Exchange, served: Served, requests: Sequence[Request]
@@ -240,5 +246,5 @@ async def _accept(wire: Wire, call: Call) -> Exchange:
         if len(call.body) > _LARGE:
             return await asyncio.to_thread(wire.accept, call)
         return wire.accept(call)
-    except SteelyardError as error:
+    except (SteelyardError, RecursionError) as error:
         raise Refusal(400, str(error)) from error

@@ -11,10 +11,10 @@ from importlib import import_module
 from typing import Any
 
 MOST = 2**16
-PATIENCE = 20.0
+"""The most bytes of a call's line and headers."""
 
 
-def limit_connections(*, patience: float = PATIENCE, most: int = MOST) -> type[asyncio.Protocol]:
+def limit_connections(*, patience: float, most: int = MOST) -> type[asyncio.Protocol]:
     """The protocol that uvicorn speaks with what is installed, with both limits."""
     fast = importlib.util.find_spec("httptools") is not None
     module = import_module(f"uvicorn.protocols.http.{'httptools' if fast else 'h11'}_impl")

@@ -1,6 +1,6 @@
 """Which wire answers where: paths to protocols.
 
-open_wires(["openai", "tgi"])       {"openai": OpenAI(), "openai-completions": …, "tgi": …}
+open_wires(["openai", "tgi"])     {"openai": OpenAI(), "tgi": TGI()}
 """
 
 from __future__ import annotations
@@ -13,14 +13,11 @@ from steelyard.errors import UsageError
 from steelyard.plugins import resolve
 from steelyard.wire.base import Wire
 
-WIRES = ("openai",)
+WIRES = ("openai", "tgi", "triton", "mindie", "plain")
 """What is served where nothing else is said."""
 
 # What people call one protocol and is several here.
-_FAMILIES = {
-    "openai": ("openai",),
-    "triton": ("triton", "kserve"),
-}
+_FAMILIES = {"triton": ("triton", "kserve")}
 _PLACE = re.compile(r"\{(\w+)\}")
 
 

@@ -60,6 +60,7 @@ class Server:
         queue: int = 1024,
         concurrency: int | None = None,
         max_body: int = 64 * 2**20,
+        patience: float = 30.0,
         timeout: float = 600.0,
         grace: float = 30.0,
         certificate: str | Path | None = None,
@@ -68,12 +69,14 @@ class Server:
         log: Callable[[str], None] | None = None,
     ) -> None:
         """`api_key` is a key, env:NAME or file:PATH; `concurrency` is how many requests a model is asked at
-        a time (as many as it likes), `queue` how many may wait beside; `grace` is how many seconds
-        answers under way are given when the server ends."""
+        a time (as many as it likes), `queue` how many may wait beside. A client may take `patience` seconds
+        for the next part of what it asks, an answer `timeout` in all; `grace` is what answers under way
+        are given when the server ends."""
         for option, value, least in (
             ("queue", queue, 0),
             ("concurrency", 1 if concurrency is None else concurrency, 1),
             ("max_body", max_body, 1),
+            ("patience", patience, 1e-3),
             ("timeout", timeout, 1e-3),
             ("grace", grace, 0),
         ):
@@ -92,11 +95,18 @@ class Server:
             self._close()
             raise
         self.app = Application(
-            served, routes, keys=keys, most=max_body, timeout=timeout, log=self.log, access=access_log
+            served,
+            routes,
+            keys=keys,
+            most=max_body,
+            patience=patience,
+            timeout=timeout,
+            log=self.log,
+            access=access_log,
         )
         config = uvicorn.Config(
             self.app,
-            http=limit_connections(),
+            http=limit_connections(patience=patience),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -211,13 +221,19 @@ class _Uvicorn(uvicorn.Server):
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # Said to be TCP, or asyncio would not have it send the head of an answer at once.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        if os.name == "posix":
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(_BACKLOG)
     except OSError as error:
         hint = "--port 0 takes any that is free" if port else ""
-        raise SteelyardError(
-            f"cannot listen at {host}:{port}: {error.strerror or error}", hint=hint
-        ) from error
+        listening.close()
+        said = error.strerror or error
+        raise SteelyardError(f"cannot listen at {host}:{port}: {said}", hint=hint) from error
+    return listening
 
 
 def _is_local(host: str) -> bool:

@@ -27,6 +27,7 @@ class Plain(Wire):
     """Bare JSON lists."""
 
     together = True
+    routes = ("/v1/predict", "/predict")
 
     def open(self, requests: Sequence[Request]) -> Exchange:
         """The client's side of a list."""
@@ -45,6 +46,8 @@ class Plain(Wire):
 
 class PlainExchange(Exchange):
     """One list of inputs and its list of answers."""
+
+    partial = True
 
     def encode_request(self) -> bytes:
         """The prompts as they are."""
