@@ -88,7 +88,7 @@ def test_a_slow_answer_is_given_up_and_tried_again() -> None:
         assert ask(quick(service, retries=1, timeout=0.1), "a")[0].text == "ok"
     with serving(Service.HANG) as service:
         error = ask(quick(service, retries=1, timeout=0.05), "a")[0].error
-        assert error == f"no answer from 127.0.0.1:{service.port}/v1/predict within 0.05 s (after 2 tries)"
+        assert error == f"127.0.0.1:{service.port}/v1/predict: no answer within 0.05 s (after 2 tries)"
 
 
 def test_tries_are_counted() -> None:

@@ -46,6 +46,9 @@ class APIModel(ModelInterface):
             backoff=backoff_factor,
             retry_statuses=retry_statuses,
             rate_limit=rate_limit_rps,
+            # Here whatever passes counts as a try, also too many requests.
+            patience=0,
+            retry_budget=None,
         )
         self._model_id = model_id or self._model.name
         self._batches = concurrency
@@ -65,9 +68,9 @@ class APIModel(ModelInterface):
             "type": "api",
             "endpoint": self._model.url,
             "headers": self._model.identity()["headers"],
-            "timeout": self._model.timeout,
-            "max_retries": self._model.retries,
-            "backoff_factor": self._model.backoff,
+            "timeout": self._model.client.timeout,
+            "max_retries": self._model.client.retries,
+            "backoff_factor": self._model.client.backoff,
         }
 
     @property

@@ -4,41 +4,42 @@
     delivery = await client.deliver(b"[]", read=lambda answer: answer.body)
     delivery.value, delivery.failure, delivery.tries
 
-Connection errors, time-outs and the statuses 429 and 5xx are tried again, after a growing wait or
-as long as Retry-After says; anything else is a failure at once. The key stands in no error and no
-repr.
+Broken connections, time-outs and the statuses 429 and 5xx are tried again, after a growing wait or as
+long as Retry-After says; anything else is a failure at once. The key stands in no error and no repr.
 """
 
 from __future__ import annotations
 
 import asyncio
-import inspect
-import random
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
-from time import time
-from typing import Generic, TypeVar
-from urllib.parse import urlsplit
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 from steelyard.errors import DataError, ModelError, UsageError, describe
 from steelyard.models.batches import clock
 from steelyard.models.credentials import Auth, Credentials
-from steelyard.wire.base import CutShort
-from steelyard.wire.connection import Answer
-from steelyard.wire.events import read_events
-from steelyard.wire.origin import Origin
+from steelyard.models.limits import Budget, Gate, Health, Pace
+from steelyard.models.tries import Fault, Tries, find_fault, read_retry_after
+from steelyard.wire.addresses import read_address
+from steelyard.wire.connection import SlowAnswer, TimeLimits
+from steelyard.wire.events import EventReader
+from steelyard.wire.origin import NoAddress, Origin, RefusedByProxy, Stream
+from steelyard.wire.reading import Answer
 
 T = TypeVar("T")
+A = TypeVar("A", Answer, Stream)
 
 _SHOWN = 500
-_LONGEST_WAIT = 600.0
+_MOST_HOPS = 5
+_BUSY = (429, 529)
+_LETTERS_A_TOKEN = 4.0
 
 
 @dataclass(slots=True)
 class Delivery(Generic[T]):
-    """What came of one question: a value or a failure, when its last try began and ended, how many tries."""
+    """What came of one question: a value or a failure; when its last try began and ended, how many tries."""
 
     value: T | None
     failure: str
@@ -59,40 +60,60 @@ class Client:
         headers: Mapping[str, str] | None = None,
         api_key: str | None = None,
         auth: Auth = "bearer",
-        timeout: float = 600.0,
+        timeout: float | None = 600.0,
+        connect_timeout: float | None = 30.0,
+        first_byte_timeout: float | None = None,
+        idle_timeout: float | None = None,
         retries: int = 2,
         backoff: float = 0.5,
         retry_statuses: Collection[int] | None = None,
+        retry_budget: float | None = 0.5,
+        patience: float = 300.0,
         rate_limit: float | None = None,
-        verify: bool | str = True,
+        tokens_per_minute: float | None = None,
+        connections: int | None = None,
         concurrency: int = 32,
+        verify: bool | str = True,
+        cert: str | Sequence[str] | None = None,
+        proxy: str | bool | None = None,
         read_failure: Callable[[bytes], str] | None = None,
     ) -> None:
-        """Describe the service; nothing is sent yet. `retries` counts what comes after the first try."""
-        for option, value, least in (
-            ("timeout", timeout, 1e-3),
-            ("retries", retries, 0),
-            ("backoff", backoff, 0),
-        ):
-            if value < least:
-                raise UsageError(f"{option} is {value}", hint=f"it must be at least {least}")
-        if concurrency < 1 or (rate_limit is not None and rate_limit <= 0):
-            raise UsageError("concurrency and rate_limit must be above 0")
+        """Describe the service; nothing is sent yet. `retries` counts what comes after the first try.
+
+        `patience` is how many seconds a service may answer nobody because it has too much to do, or is
+        away; at 0 both count as tries. `retry_budget` is how many tries after the first there may be in
+        all, as a share of the questions.
+        """
+        self.limits = TimeLimits(connect_timeout, first_byte_timeout, idle_timeout, timeout)
+        _check_least(1e-3, timeout=timeout, connect_timeout=connect_timeout)
+        _check_least(1e-3, first_byte_timeout=first_byte_timeout, idle_timeout=idle_timeout)
+        _check_least(0, retries=retries, backoff=backoff, retry_budget=retry_budget, patience=patience)
+        _check_least(1e-6, rate_limit=rate_limit, tokens_per_minute=tokens_per_minute)
+        _check_least(1, connections=connections, concurrency=concurrency)
         self.timeout, self.retries, self.backoff = timeout, retries, backoff
         self.retry_statuses = None if retry_statuses is None else frozenset(retry_statuses)
-        self.rate_limit, self.concurrency = rate_limit, concurrency
+        self.concurrency = concurrency
+        self._connect = partial(Origin, verify=verify, cert=cert, proxy=proxy)
+        self._origin = self._connect(url)
+        self._others: dict[tuple[Any, ...], Origin] = {}
         self.credentials = Credentials(
             url,
             api_key=api_key,
             auth=auth,
             own={"Accept-Encoding": "gzip, deflate", **(own_headers or {})},
             headers=headers or {},
+            secrets=self._origin.proxy.secrets if self._origin.proxy else (),
         )
         self.url = self.credentials.shown_url
         self.where = self.url.split("://", 1)[-1]
         self._read_failure = read_failure or (lambda body: body.decode("utf-8", "replace"))
-        self._origin = Origin(url, verify=verify)
-        self._free_at = 0.0
+        self._pace = None if rate_limit is None else Pace(rate_limit)
+        self._tokens = None if tokens_per_minute is None else Pace(tokens_per_minute / 60, burst=10.0)
+        self._tokens_a_byte = 1 / _LETTERS_A_TOKEN
+        self._health = Health(patience, stalled=max(20, 3 * concurrency))
+        self._budget = Budget(retry_budget, least=max(10, 2 * concurrency))
+        self._connections = float("inf") if connections is None else float(connections)
+        self._gates: list[Gate] = []
 
     def __repr__(self) -> str:
         return f"Client({self.url!r})"
@@ -112,78 +133,174 @@ class Client:
         """Post a body, and hand a good answer to `read`; what passes is tried again.
 
         `read` says what is wanted of an answer; CutShort from it counts as a broken connection, any
-        other DataError as a failure. `url` is another address at the same service.
+        other DataError as a failure. `url` is another address to ask at.
         """
-        target = self._locate(url)
-        sent = self.credentials.headers if headers is None else {**self.credentials.headers, **headers}
-        failure, begun = "", clock()
-        for attempt in range(self.retries + 1):
-            wait = self.backoff * 2.0**attempt * random.uniform(0.75, 1.25)
-            await self._wait_for_turn()
-            begun = clock()
-            try:
-                sending = self._origin.send("POST", target, headers=sent, body=body)
-                answer = await asyncio.wait_for(sending, self.timeout)
-                if 200 <= answer.status < 300:
-                    found = read(answer)
-                    value = await found if inspect.isawaitable(found) else found
-                    return Delivery(value, "", begun, clock(), attempt + 1, answer)
-            except CutShort as error:
-                failure = self.mask(str(error))
-            except DataError as error:
-                return Delivery(None, self.mask(str(error)), begun, clock(), attempt + 1, answer)
-            except (asyncio.TimeoutError, OSError) as error:
-                failure = self._describe(error)
-                if isinstance(error, ssl.SSLCertVerificationError):
-                    break
-            else:
-                failure = self._explain(answer)
-                if not self._is_passing(answer.status):
-                    break
-                wait = max(wait, asked) if (asked := _retry_after(answer)) else wait
-                if wait > _LONGEST_WAIT:
-                    failure += f" (it asks to wait {wait:.0f} s)"
-                    break
-            if attempt < self.retries:
-                await asyncio.sleep(wait)
-        failure = failure if attempt == 0 else f"{failure} (after {attempt + 1} tries)"
-        return Delivery(None, failure, begun, clock(), attempt + 1)
+        return await self._insist(Origin.send, body, read, url, headers)
+
+    async def open(
+        self, body: bytes, *, url: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> Stream:
+        """Post a body, and read a good answer as it comes; a ModelError where there is none."""
+        delivery = await self._insist(Origin.open, body, _as_it_is, url, headers)
+        if delivery.value is None:
+            raise ModelError(delivery.failure)
+        return delivery.value
+
+    async def read(self, stream: Stream) -> AsyncGenerator[bytes, None]:
+        """The blocks of an answer as they come; a ModelError where it breaks off."""
+        try:
+            async for block in stream:
+                yield block
+        except OSError as error:
+            raise ModelError(self._describe(error)) from error
+        finally:
+            stream.close()
+
+    async def watch(
+        self, body: bytes, *, url: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        """The data of each event of an answer as it comes; a ModelError where the service fails."""
+        events, stream = EventReader(), await self.open(body, url=url, headers=headers)
+        async with aclosing(self.read(stream)) as blocks:
+            async for block in blocks:
+                for data in events.feed(block):
+                    yield data
 
     async def fetch(self, path: str) -> Answer:
         """What the same service answers to a GET of another path."""
+        origin, target = self._find_origin(path)
         try:
-            asking = self._origin.send("GET", path, headers=self.credentials.headers)
-            answer = await asyncio.wait_for(asking, self.timeout)
-        except (asyncio.TimeoutError, OSError) as error:
+            answer = await origin.send("GET", target, headers=self.credentials.headers, limits=self.limits)
+        except OSError as error:
             raise ModelError(self._describe(error)) from error
         if answer.status != 200:
             raise ModelError(self._explain(answer))
         return answer
 
-    async def watch(
-        self, body: bytes, *, url: str | None = None, headers: Mapping[str, str] | None = None
-    ) -> AsyncIterator[bytes]:
-        """The data of each event of an answer as it comes; a ModelError where the service fails."""
-        delivery = await self.deliver(body, read=lambda answer: answer, url=url, headers=headers)
-        if delivery.value is None:
-            raise ModelError(delivery.failure)
-        for data, _ in read_events(delivery.value.body):
-            yield data
+    def settle(self, size: int, tokens: int) -> None:
+        """A question of this size in bytes took so many tokens, its answer's among them."""
+        if self._tokens is not None and size:
+            self._tokens.add(tokens - size * self._tokens_a_byte)
+            # Learned slowly, for one odd question says little of the others.
+            self._tokens_a_byte += (tokens / size - self._tokens_a_byte) / 8
 
     def close(self) -> None:
         """Close the connections kept open."""
-        self._origin.close()
+        for origin in (self._origin, *self._others.values()):
+            origin.close()
 
-    def _locate(self, url: str | None) -> str:
-        if url is None:
-            return self.credentials.target
-        parts = urlsplit(url)
-        return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    async def _insist(
+        self,
+        send: Callable[..., Awaitable[A]],
+        body: bytes,
+        read: Callable[[A], T | Awaitable[T]],
+        url: str | None,
+        headers: Mapping[str, str] | None,
+    ) -> Delivery[T]:
+        """Send until an answer is good, or no try is left."""
+        origin, target = (self._origin, self.credentials.target) if url is None else self._find_origin(url)
+        sent = self.credentials.headers if headers is None else {**self.credentials.headers, **headers}
+        post = partial(send, origin, "POST", headers=sent, body=body, limits=self.limits)
+        tries: Tries | None = None
+        self._budget.asked += 1
+        while True:
+            gate = await self._enter(len(body), again=tries is not None)
+            begun = clock()
+            if gate is None:
+                failure = f"not asked any more: {self._health.given_up}"
+                return Delivery(None, failure, begun, begun, tries.made if tries else 0)
+            if tries is None:
+                tries = Tries(self.retries, self.backoff, self._health, self._budget)
+            tries.made += 1
+            try:
+                try:
+                    answer = await post(target)
+                    if 300 <= answer.status < 400:
+                        answer = await self._follow(post, origin, target, answer)
+                finally:
+                    gate.leave()
+                if 200 <= answer.status < 300:
+                    self._health.well()
+                    gate.answered()
+                    found: Any = read(answer)
+                    value: T = await found if hasattr(found, "__await__") else found
+                    whole = answer if isinstance(answer, Answer) else None
+                    return Delivery(value, "", begun, answer.done, tries.made, whole)
+                refusal = await answer.read() if isinstance(answer, Stream) else answer
+                fault, failure, asked = (
+                    self._judge(refusal),
+                    self._explain(refusal),
+                    read_retry_after(refusal),
+                )
+            except (DataError, OSError) as error:
+                fault, failure, asked = find_fault(error), self._describe(error), None
+            if fault is Fault.BUSY:
+                gate.refused(begun, asked or 0.0)
+            wait = tries.wait(fault, failure, asked)
+            if wait is None:
+                return Delivery(None, tries.failure, begun, clock(), tries.made)
+            await asyncio.sleep(wait)
 
-    def _is_passing(self, status: int) -> bool:
-        if self.retry_statuses is not None:
-            return status in self.retry_statuses
-        return status == 429 or status >= 500
+    async def _enter(self, size: int, *, again: bool) -> Gate | None:
+        """Wait for the turn of a question of this size in bytes; None where the service was given up."""
+        gate, health = self._gate(), self._health
+        if health.given_up and not health.may_try():
+            return None
+        if self._pace is not None:
+            await self._pace.wait()
+        if self._tokens is not None:
+            await self._tokens.wait(size * self._tokens_a_byte)
+        if gate.is_open:
+            gate.under_way += 1
+            return gate
+        await gate.enter(first=again)
+        if health.given_up and not health.may_try():
+            gate.leave()
+            return None
+        return gate
+
+    def _gate(self) -> Gate:
+        loop = asyncio.get_running_loop()
+        for gate in self._gates:
+            if gate.loop is loop:
+                return gate
+        known = self._gates[-1] if self._gates else None
+        self._gates = [gate for gate in self._gates if not gate.loop.is_closed()]
+        self._gates.append(Gate(loop, self._connections, like=known))
+        return self._gates[-1]
+
+    async def _follow(self, post: Callable[[str], Awaitable[A]], origin: Origin, target: str, answer: A) -> A:
+        """Ask where an answer says, within the same service: no other gets the key, or the question."""
+        for _ in range(_MOST_HOPS):
+            there = origin.find_moved(target, answer.status, answer.headers.get("location", ""))
+            if there is None:
+                break
+            if isinstance(answer, Stream):
+                answer.close()
+            target, answer = there, await post(there)
+        return answer
+
+    def _find_origin(self, url: str) -> tuple[Origin, str]:
+        """The service at an address, or at a path of this one."""
+        if url.startswith("/"):
+            return self._origin, url
+        address = read_address(url)
+        if address[:4] == self._origin.address[:4]:
+            return self._origin, address.target
+        if address[:4] not in self._others:
+            self._others[address[:4]] = self._connect(url)
+        return self._others[address[:4]], address.target
+
+    def _judge(self, answer: Answer) -> Fault:
+        status = answer.status
+        if status < 500 and status != 429:
+            self._health.well()
+        if self.retry_statuses is not None and status not in self.retry_statuses:
+            return Fault.FINAL
+        if self._health.patience and (status in _BUSY or (status == 503 and "retry-after" in answer.headers)):
+            return Fault.BUSY
+        passing = status == 429 or status >= 500 or self.retry_statuses is not None
+        return Fault.PASSING if passing else Fault.FINAL
 
     def _explain(self, answer: Answer) -> str:
         if 300 <= answer.status < 400:
@@ -193,33 +310,20 @@ class Client:
         said = self.mask(" ".join(self._read_failure(answer.body).split()))
         return f"HTTP {answer.status}: {said[:_SHOWN]}" if said else f"HTTP {answer.status}"
 
-    async def _wait_for_turn(self) -> None:
-        if self.rate_limit is None:
-            return
-        now = clock()
-        turn = max(now, self._free_at)
-        self._free_at = turn + 1 / self.rate_limit
-        if turn > now:
-            await asyncio.sleep(turn - now)
-
-    def _describe(self, error: BaseException) -> str:
-        if isinstance(error, asyncio.TimeoutError):
-            return f"no answer from {self.where} within {self.timeout:g} s"
-        if isinstance(error, ConnectionRefusedError):
+    def _describe(self, error: Exception) -> str:
+        if isinstance(error, (ConnectionRefusedError, FileNotFoundError)):
             return f"nobody listens at {self.where}"
-        return self.mask(f"{self.where}: {describe(error)}")
+        if isinstance(error, DataError):
+            return self.mask(str(error))
+        said = str(error) if isinstance(error, (SlowAnswer, NoAddress, RefusedByProxy)) else describe(error)
+        return self.mask(f"{self.where}: {said}")
 
 
-def _retry_after(answer: Answer) -> float | None:
-    """How many seconds a service asks to be left alone: a number, or a date."""
-    said = answer.headers.get("retry-after", "").strip()
-    if not said:
-        return None
-    try:
-        return max(0.0, float(said))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(said).timestamp() - time())
-    except (TypeError, ValueError):
-        return None
+def _as_it_is(stream: Stream) -> Stream:
+    return stream
+
+
+def _check_least(least: float, **options: float | None) -> None:
+    for option, value in options.items():
+        if value is not None and not value >= least:
+            raise UsageError(f"{option} is {value}", hint=f"it must be at least {least}")

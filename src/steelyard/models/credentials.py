@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-from steelyard.errors import UsageError
+from steelyard.errors import UsageError, describe
 from steelyard.masking import MASK, mask_url, names_secret
+from steelyard.wire.addresses import read_address
 
 Auth = Literal["bearer", "header", "query", "basic", "none"]
 
+_PLACES = ("env", "file")
 _WAYS = ("bearer", "header", "query", "basic", "none")
 _SECRET_OPTION = re.compile(
     r"(.*_)?(api_?key|(access|private|secret)_key|secret|password|authorization|cookies?|headers)"
@@ -35,13 +39,41 @@ def show_options(options: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def read_secret(text: str) -> str:
+    """A secret as it is given: itself, env:NAME of a variable, or file:PATH of a file that holds it."""
+    kind, colon, where = text.partition(":")
+    if not colon or kind not in _PLACES:
+        return text
+    if kind == "env":
+        if where not in os.environ:
+            raise UsageError(f"there is no environment variable {where}", hint=f"export {where}=…")
+        found = os.environ[where].strip()
+    else:
+        try:
+            found = Path(where).expanduser().read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"the key cannot be read from {where}: {describe(error)}") from error
+    if not found:
+        raise UsageError(f"{text} is empty")
+    return found
+
+
 class Credentials:
     """Headers and path with the key in them, and the same to be shown to people."""
 
     def __init__(
-        self, url: str, *, api_key: str | None, auth: Auth, own: Mapping[str, str], headers: Mapping[str, str]
+        self,
+        url: str,
+        *,
+        api_key: str | None,
+        auth: Auth,
+        own: Mapping[str, str],
+        headers: Mapping[str, str],
+        secrets: Sequence[str] = (),
     ) -> None:
+        """`secrets` are others that must not show."""
         parts = urlsplit(url)
+        api_key = None if api_key is None else read_secret(api_key)
         host = parts.netloc.rpartition("@")[2]
         if host != parts.netloc and api_key is None:
             api_key, auth = f"{parts.username or ''}:{parts.password or ''}", "basic"
@@ -55,15 +87,16 @@ class Credentials:
         for name, value in self.headers.items():
             if not (name + value).isascii() or any(mark in name + value for mark in "\r\n\0"):
                 raise UsageError(f"the header {name!r} is not one line of ASCII")
-        path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
-        self.target = path + (f"?{query}" if query else "")
+        address = read_address(url)
+        self.target = address.target.partition("?")[0] + (f"?{query}" if query else "")
         shown_query = "&".join(f"{name}={_shown(name, value)}" for name, value in parse_qsl(query))
-        self.shown_url = urlunsplit((parts.scheme, host, parts.path, shown_query, ""))
+        scheme = "unix://" if parts.scheme == "unix" else f"{parts.scheme}://{host}"
+        self.shown_url = scheme + parts.path + (f"?{shown_query}" if shown_query else "")
         self.shown_headers = {name: _shown(name, value) for name, value in self.headers.items()}
-        self._secrets = self._find_secrets(api_key, query)
+        self._secrets = self._find_secrets([api_key or "", *secrets], query)
 
-    def _find_secrets(self, api_key: str | None, query: str) -> list[str]:
-        found = [api_key or "", *(api_key or "").split(":")]
+    def _find_secrets(self, known: Sequence[str], query: str) -> list[str]:
+        found = [part for secret in known for part in (secret, *secret.split(":"))]
         for name, value in [*self.headers.items(), *parse_qsl(query)]:
             if names_secret(name):
                 found += [value, value.rpartition(" ")[2]]

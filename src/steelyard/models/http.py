@@ -7,20 +7,23 @@ HttpModel("http://host:8000/v1", wire=OpenAI(model="m"), timeout=60)
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from contextlib import aclosing
 from copy import copy
 from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from steelyard.errors import ModelError, SteelyardError, UsageError, describe
+from steelyard.errors import DataError, ModelError, SteelyardError, UsageError, describe
 from steelyard.models.base import Model, clock
 from steelyard.models.client import Client
 from steelyard.models.credentials import Auth
 from steelyard.plugins import resolve
-from steelyard.types import Chunk, Request, Response, Timing
+from steelyard.types import Chunk, Request, Response, Timing, Tokens
 from steelyard.wire.base import Exchange, Wire
-from steelyard.wire.connection import Answer
+from steelyard.wire.events import EventReader, are_events
+from steelyard.wire.origin import Stream
+from steelyard.wire.reading import Answer
 
 
 class HttpModel(Model):
@@ -33,20 +36,29 @@ class HttpModel(Model):
         url: str,
         *,
         wire: str | Wire = "plain",
+        batch_size: int = 1,
+        name: str | None = None,
+        headers: Mapping[str, str] | None = None,
         api_key: str | None = None,
         auth: Auth = "bearer",
-        headers: Mapping[str, str] | None = None,
-        timeout: float = 30.0,
+        timeout: float | None = 600.0,
+        connect_timeout: float | None = 30.0,
+        first_byte_timeout: float | None = None,
+        idle_timeout: float | None = None,
         retries: int = 2,
         backoff: float = 0.5,
         retry_statuses: Collection[int] | None = None,
+        retry_budget: float | None = 0.5,
+        patience: float = 300.0,
         rate_limit: float | None = None,
-        batch_size: int = 1,
-        verify: bool | str = True,
+        tokens_per_minute: float | None = None,
+        connections: int | None = None,
         concurrency: int = 32,
-        name: str | None = None,
+        verify: bool | str = True,
+        cert: str | Sequence[str] | None = None,
+        proxy: str | bool | None = None,
     ) -> None:
-        """Describe the service; nothing is sent yet. `retries` counts what comes after the first try."""
+        """Describe the service; nothing is sent yet. How it is asked, a Client explains."""
         if batch_size < 1:
             raise UsageError(f"batch_size is {batch_size}", hint="it must be at least 1")
         self.wire: Wire = resolve("wires", wire)() if isinstance(wire, str) else wire
@@ -57,20 +69,28 @@ class HttpModel(Model):
         self.client = Client(
             self.wire.locate(url),
             own_headers=self.wire.headers,
+            read_failure=self.wire.read_failure,
             headers=headers,
             api_key=api_key,
             auth=auth,
             timeout=timeout,
+            connect_timeout=connect_timeout,
+            first_byte_timeout=first_byte_timeout,
+            idle_timeout=idle_timeout,
             retries=retries,
             backoff=backoff,
             retry_statuses=retry_statuses,
+            retry_budget=retry_budget,
+            patience=patience,
             rate_limit=rate_limit,
-            verify=verify,
+            tokens_per_minute=tokens_per_minute,
+            connections=connections,
             concurrency=concurrency,
-            read_failure=self.wire.read_failure,
+            verify=verify,
+            cert=cert,
+            proxy=proxy,
         )
-        self.timeout, self.retries, self.backoff = timeout, retries, backoff
-        self.concurrency = concurrency * self.batch_size
+        self.concurrency = self.client.concurrency * self.batch_size
         self.url = self.client.url
         self._name = name
         self._boxes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Box] = WeakKeyDictionary()
@@ -120,40 +140,40 @@ class HttpModel(Model):
             loop.call_soon(self._post, loop, box, 1)
         return await waiting
 
-    async def stream(self, request: Request) -> AsyncIterator[Chunk]:
+    async def stream(self, request: Request) -> AsyncGenerator[Chunk, None]:
         """The pieces of an answer as they come, where the protocol has any; else the answer as one."""
         wire = self.wire.streamed()
-        if wire is None:
-            (response,) = await self._send([request])
-            if response.error is not None:
-                raise ModelError(response.error)
-            tokens = response.tokens
-            yield Chunk(
-                response.text,
-                response.scores,
-                tokens.input if tokens else None,
-                tokens.output if tokens else None,
-                response.raw,
-            )
+        if wire is None or request.choices is not None:
+            yield _as_chunk(_good(await self.ask(request)))
             return
         exchange = wire.open([request])
-        encode = exchange.encode_request
-        body = await asyncio.to_thread(encode) if exchange.slow else encode()
-        async for data in self.client.watch(body, headers=exchange.headers):
-            chunk = exchange.decode_event(data)
-            if chunk is not None:
+        try:
+            encode = exchange.encode_request
+            body = await asyncio.to_thread(encode) if exchange.slow else encode()
+            async for chunk in self._read(exchange, await self.client.open(body, headers=exchange.headers)):
                 yield chunk
-        (response,) = exchange.decode_end()
-        if response.error is not None:
-            raise ModelError(self.client.mask(response.error))
-        tokens = response.tokens
-        yield Chunk(
-            "",
-            response.scores,
-            tokens.input if tokens else None,
-            tokens.output if tokens else None,
-            response.raw,
-        )
+        except (DataError, OSError, TypeError, ValueError) as error:
+            raise ModelError(self.client.mask(str(error))) from error
+
+    async def _read(self, exchange: Exchange, stream: Stream) -> AsyncGenerator[Chunk, None]:
+        """The pieces in an answer that is read as it comes."""
+        events, whole, said = EventReader(), b"", ""
+        are = stream.headers.get("content-type", "").startswith("text/event-stream")
+        async with aclosing(self.client.read(stream)) as blocks:
+            async for block in blocks:
+                if not are:
+                    # Some services say nothing of events, or answer whole all the same.
+                    whole += block
+                    if not (are := are_events(whole)):
+                        continue
+                    block = whole  # noqa: PLW2901 - what was kept back so far
+                for data in events.feed(block):
+                    if (chunk := exchange.decode_event(data)) is not None:
+                        said += chunk.text
+                        yield chunk
+        responses = exchange.decode_end() if are else exchange.decode_whole(whole, stream.headers)
+        response = _good(self._finish(responses[0], None))
+        yield _as_chunk(replace(response, text=response.text.removeprefix(said)))
 
     async def fetch(self, path: str) -> Answer:
         """What the same service answers to a GET of another path."""
@@ -209,6 +229,9 @@ class HttpModel(Model):
         timing = Timing(due=sent, sent=delivery.begun, chunks=chunks, done=delivery.done)
         if delivery.value is None:
             return [Response(error=delivery.failure, timing=timing)] * len(requests)
+        tokens = [sum(filter(None, response.tokens)) for response in responses if response.tokens]
+        if tokens:
+            self.client.settle(len(body), sum(tokens))
         return [self._finish(response, timing) for response in responses]
 
     def _join(self, request: Request, responses: Sequence[Response]) -> Response:
@@ -224,9 +247,20 @@ class HttpModel(Model):
         except SteelyardError as error:
             return Response(error=self.client.mask(str(error)), timing=timing)
 
-    def _finish(self, response: Response, timing: Timing) -> Response:
+    def _finish(self, response: Response, timing: Timing | None) -> Response:
         error = None if response.error is None else self.client.mask(response.error)
         return Response(response.text, response.scores, response.tokens, timing, error, response.raw)
+
+
+def _good(response: Response) -> Response:
+    if response.error is not None:
+        raise ModelError(response.error)
+    return response
+
+
+def _as_chunk(response: Response) -> Chunk:
+    tokens = response.tokens or Tokens()
+    return Chunk(response.text, response.scores, tokens.input, tokens.output, response.raw)
 
 
 _Call = tuple[Request, "asyncio.Future[Response]"]

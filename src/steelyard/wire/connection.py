@@ -27,7 +27,11 @@ class ConnectionLost(ConnectionError):
 
 
 class SlowAnswer(TimeoutError):
-    """A service took too long; says over what."""
+    """A service took too long; says over what, and whether it was being connected to."""
+
+    def __init__(self, message: str, *, connecting: bool = False) -> None:
+        super().__init__(message)
+        self.connecting = connecting
 
 
 class TimeLimits(NamedTuple):

@@ -17,6 +17,8 @@ import ssl
 import weakref
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin
 
 from steelyard.errors import UsageError
 from steelyard.wire.addresses import read_address
@@ -25,6 +27,8 @@ from steelyard.wire.proxies import find_proxy
 from steelyard.wire.reading import Answer, Reading
 
 _NO_LIMITS = TimeLimits(None, None, None, None)
+# 303 asks for a GET of something else; the others, of a POST again.
+_MOVED = (301, 302, 307, 308)
 
 
 class RefusedByProxy(ConnectionError):
@@ -123,6 +127,20 @@ class Origin:
             else:
                 return stream
 
+    def find_moved(self, target: str, status: int, location: str) -> str | None:
+        """What to ask for instead, where an answer sends whoever posts on to this same service."""
+        if status not in _MOVED or not location:
+            return None
+        scheme = "http" if self.address.scheme == "unix" else self.address.scheme
+        url = urljoin(f"{scheme}://{self.address.authority}{target}", location)
+        try:
+            there = read_address(url)
+        except UsageError:
+            return None
+        if self.address.scheme == "unix":
+            return there.target if location.startswith("/") and not location.startswith("//") else None
+        return there.target if there[:4] == self.address[:4] else None
+
     def close(self) -> None:
         """Close the connections that nobody uses."""
         _close_all(self._places)
@@ -154,7 +172,7 @@ class Origin:
         try:
             return await asyncio.wait_for(self._open(place), min(given, default=None))
         except asyncio.TimeoutError:
-            raise SlowAnswer(f"no connection within {min(given):g} s") from None
+            raise SlowAnswer(f"no connection within {min(given):g} s", connecting=True) from None
 
     async def _open(self, place: _Place) -> Connection:
         connection = Connection(await self._socket(place.loop), place.watch)
@@ -210,6 +228,11 @@ class Stream:
         return self.reading.status
 
     @property
+    def done(self) -> float:
+        """When all of it was in; 0 before."""
+        return self.reading.done
+
+    @property
     def headers(self) -> Mapping[str, str]:
         """The headers of the answer, their names in lower case."""
         return self.reading.headers
@@ -262,9 +285,7 @@ class _Place:
             connection.close()
 
 
-async def _look_up(
-    loop: asyncio.AbstractEventLoop, host: str, port: int
-) -> list[tuple[int, int, int, str, tuple[object, ...]]]:
+async def _look_up(loop: asyncio.AbstractEventLoop, host: str, port: int) -> list[tuple[Any, ...]]:
     try:
         # What is a number already needs no thread.
         return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST))
@@ -276,7 +297,7 @@ async def _look_up(
         raise NoAddress(f"there is no host {host}: {error.strerror}") from error
 
 
-async def _dial(loop: asyncio.AbstractEventLoop, family: int, address: object) -> socket.socket:
+async def _dial(loop: asyncio.AbstractEventLoop, family: int, address: Any) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)

@@ -78,14 +78,11 @@ class Reading:
             return
         self.begun = True
         self._feed(block, at)
-        if self.whole:
-            self.done = at
 
     def end(self, at: float) -> None:
         """The connection has ended."""
         if self._feed == self._feed_rest:
-            self._finish(b"")
-            self.done = at
+            self._finish(b"", at)
         elif not self.opened:
             raise BrokenAnswer("the connection was closed within the head of an answer")
         elif self._feed == self._feed_exactly:
@@ -141,7 +138,7 @@ class Reading:
     def _begin_body(self, rest: bytes, at: float) -> None:
         status, headers, self.opened = self.status, self.headers, True
         if status in (204, 304) or (self._tunnel and 200 <= status < 300):
-            self._finish(rest)
+            self._finish(rest, at)
             return
         if "content-encoding" in headers:
             self._unpack = _unpacker(headers["content-encoding"].lower())
@@ -156,7 +153,7 @@ class Reading:
             self._check_size(self._left)
             self._feed = self._feed_exactly
             if not self._left:
-                self._finish(rest)
+                self._finish(rest, at)
                 return
         else:
             self._feed = self._feed_rest
@@ -175,7 +172,7 @@ class Reading:
             block, excess = block[:left], block[left:]
         self._left = 0
         self._grow(block, at)
-        self._finish(excess)
+        self._finish(excess, at)
 
     def _feed_rest(self, block: bytes, at: float) -> None:
         self._grow(block, at)
@@ -222,7 +219,7 @@ class Reading:
         # An empty line ends it, which may be the first.
         end = 2 if ahead.startswith(b"\r\n") else ahead.find(b"\r\n\r\n") + 4
         if end > 3 or end == 2:
-            self._finish(ahead[end:])
+            self._finish(ahead[end:], at)
         elif len(ahead) > _MOST_HEAD:
             raise BrokenAnswer(f"a trailer of more than {_MOST_HEAD} bytes")
         else:
@@ -240,11 +237,11 @@ class Reading:
         if size > _MOST_BODY:
             raise BrokenAnswer(f"an answer of more than {_MOST_BODY >> 20} MB")
 
-    def _finish(self, excess: bytes) -> None:
+    def _finish(self, excess: bytes, at: float) -> None:
         if self._unpack is not None and self.stamps:
             self._pieces.append(self._unpack(b""))
         self.excess = excess
-        self.whole = True
+        self.whole, self.done = True, at
 
 
 def _unpacker(encoding: str) -> Callable[[bytes], bytes] | None:
