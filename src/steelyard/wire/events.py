@@ -60,6 +60,8 @@ class EventReader:
                 self._data = []
             elif said.startswith(b"data:"):
                 self._data.append(said[6:] if said[5:6] == b" " else said[5:])
+            elif said == b"data":
+                self._data.append(b"")
         self._seen += end
         self._rest = text[end:]
         self._returned = bool(end) and end == len(text) and text.endswith(b"\r")
