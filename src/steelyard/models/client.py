@@ -33,6 +33,7 @@ A = TypeVar("A", Answer, Stream)
 
 _SHOWN = 500
 _MOST_HOPS = 5
+_PHASES = ("connect_", "first_byte_", "idle_", "")
 _BUSY = (429, 529)
 _LETTERS_A_TOKEN = 4.0
 
@@ -85,14 +86,12 @@ class Client:
         all, as a share of the questions.
         """
         self.limits = TimeLimits(connect_timeout, first_byte_timeout, idle_timeout, timeout)
-        _check_least(1e-3, timeout=timeout, connect_timeout=connect_timeout)
-        _check_least(1e-3, first_byte_timeout=first_byte_timeout, idle_timeout=idle_timeout)
+        _check_least(1e-3, **{f"{name}timeout": limit for name, limit in zip(_PHASES, self.limits)})
         _check_least(0, retries=retries, backoff=backoff, retry_budget=retry_budget, patience=patience)
         _check_least(1e-6, rate_limit=rate_limit, tokens_per_minute=tokens_per_minute)
         _check_least(1, connections=connections, concurrency=concurrency)
-        self.timeout, self.retries, self.backoff = timeout, retries, backoff
+        self.timeout, self.retries, self.backoff, self.concurrency = timeout, retries, backoff, concurrency
         self.retry_statuses = None if retry_statuses is None else frozenset(retry_statuses)
-        self.concurrency = concurrency
         self._connect = partial(Origin, verify=verify, cert=cert, proxy=proxy)
         self._origin = self._connect(url)
         self._others: dict[tuple[Any, ...], Origin] = {}

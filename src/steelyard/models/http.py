@@ -18,6 +18,7 @@ from steelyard.errors import DataError, ModelError, SteelyardError, UsageError, 
 from steelyard.models.base import Model, clock
 from steelyard.models.client import Client
 from steelyard.models.credentials import Auth
+from steelyard.models.endpoints import explain
 from steelyard.plugins import resolve
 from steelyard.types import Chunk, Request, Response, Timing, Tokens
 from steelyard.wire.base import Exchange, Wire
@@ -62,10 +63,8 @@ class HttpModel(Model):
         if batch_size < 1:
             raise UsageError(f"batch_size is {batch_size}", hint="it must be at least 1")
         self.wire: Wire = resolve("wires", wire)() if isinstance(wire, str) else wire
-        self.chat = self.wire.chat
-        known = self.wire.likelihood
-        self.likelihoods = self.wire.likelihoods if known is None else (known,)
-        self.batch_size = batch_size if self.wire.together else 1
+        self.chat, self.batch_size = self.wire.chat, batch_size if self.wire.together else 1
+        self.likelihoods = self.wire.likelihoods if self.wire.likelihood is None else (self.wire.likelihood,)
         self.client = Client(
             self.wire.locate(url),
             own_headers=self.wire.headers,
@@ -90,9 +89,8 @@ class HttpModel(Model):
             cert=cert,
             proxy=proxy,
         )
-        self.concurrency = self.client.concurrency * self.batch_size
-        self.url = self.client.url
-        self._name = name
+        self.concurrency = concurrency * self.batch_size
+        self.url, self._name = self.client.url, name
         self._boxes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Box] = WeakKeyDictionary()
 
     def __repr__(self) -> str:
@@ -118,6 +116,10 @@ class HttpModel(Model):
         other.wire = self.wire.asking(likelihood)
         other._boxes = WeakKeyDictionary()
         return other
+
+    async def doubt(self, error: str) -> SteelyardError | None:
+        """Whether the address, the protocol, the model's name or the key is wrong."""
+        return await explain(self.client, self.wire, error)
 
     async def ask(self, request: Request) -> Response:
         """Ask alone, or together with the others that wait at the same time."""
