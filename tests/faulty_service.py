@@ -140,6 +140,8 @@ def _read(reader: Any, number: int) -> Asked | None:
     first = reader.readline()
     if not first.strip():
         return None
+    if first.count(b" ") != 2 or not first.isascii():
+        return None  # no HTTP: somebody tries whether this is TLS
     method, target, _ = first.decode().split(" ", 2)
     headers: dict[str, str] = {}
     while (line := reader.readline().strip()) != b"":

@@ -20,17 +20,29 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
         ),
         "gguf": Builtin("steelyard.models.gguf:Gguf", "a GGUF file through llama.cpp: path=…"),
         "hf": Builtin("steelyard.models.huggingface:load_huggingface", "short for huggingface"),
-        "http": Builtin("steelyard.models.http:HttpModel", "a service behind HTTP: url=…, wire=plain"),
+        "http": Builtin("steelyard.models.services:open_http", "a service behind HTTP: url=…, wire=NAME"),
         "huggingface": Builtin(
             "steelyard.models.huggingface:load_huggingface",
             "a model of transformers, for text or text and images, from a folder or the hub: path=…",
         ),
+        "kserve": Builtin(
+            "steelyard.models.services:open_kserve", "a model behind KServe's v2 infer: url=…, model=NAME"
+        ),
+        "mindie": Builtin("steelyard.models.services:open_mindie", "a service of MindIE: url=…"),
         "openai": Builtin(
             "steelyard.models.services:open_openai",
             "a service that speaks the OpenAI protocol: url=…/v1, model=NAME",
         ),
+        "openai-completions": Builtin(
+            "steelyard.models.services:open_completions",
+            "texts gone on with by a service of the OpenAI protocol: url=…/v1, model=NAME",
+        ),
         "sglang": Builtin(
             "steelyard.models.sglang:Sglang", "texts and pictures in an SGLang engine: path=…, tp_size=1"
+        ),
+        "tgi": Builtin("steelyard.models.services:open_tgi", "a service of TGI: url=…"),
+        "triton": Builtin(
+            "steelyard.models.services:open_triton", "a model behind Triton's generate: url=…, model=NAME"
         ),
         "vllm": Builtin(
             "steelyard.models.vllm:Vllm", "texts and pictures in a vLLM engine: path=…, max_model_len=…"
@@ -68,6 +80,10 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
     },
     "extractors": {
         "boxed": Builtin("steelyard.metrics.extraction:find_box", "what the last \\boxed{…} holds"),
+        "formula": Builtin(
+            "steelyard.metrics.extraction.formulas:find_formula",
+            "the mathematical answer: boxed, marked, last",
+        ),
         "json": Builtin("steelyard.metrics.extraction.objects:find_object", "the JSON object in the text"),
         "last_line": Builtin(
             "steelyard.metrics.extraction:find_last_line", "the last line that is not blank"
@@ -82,6 +98,7 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
         "text": Builtin("steelyard.metrics.extraction:find_text", "the whole text, without reasoning"),
     },
     "tasks": {
+        "aime": Builtin("steelyard.tasks.mathematics:aime", "AIME: whole numbers, in \\boxed"),
         "arc_challenge": Builtin(
             "steelyard.tasks.exams:arc_challenge", "the harder science questions of ARC"
         ),
@@ -102,6 +119,8 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
         "fields": Builtin(
             "steelyard.tasks.vision:fields", "fields of documents as JSON, compared field by field"
         ),
+        "gsm8k": Builtin("steelyard.tasks.mathematics:gsm8k", "GSM8K: word problems, step by step"),
+        "math": Builtin("steelyard.tasks.mathematics:math", "MATH and its exports: formulas in \\boxed"),
         "mcq": Builtin("steelyard.tasks.exams:mcq", "questions of one's own with options A, B, …"),
         "mmlu": Builtin("steelyard.tasks.exams:mmlu", "MMLU: exams of 57 subjects"),
         "page_order": Builtin("steelyard.tasks.vision:page_order", "pages that are out of order"),
@@ -164,6 +183,10 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
         ),
         "fields": Builtin(
             "steelyard.metrics.objects:fields", "a JSON object against the target's, field by field"
+        ),
+        "formula": Builtin(
+            "steelyard.metrics.mathematics:formula",
+            "the formula the answer gives means the same as the target",
         ),
         "judge": Builtin(
             "steelyard.metrics.judges:judge", "a factory: judge(model) asks a model for a grade"

@@ -3,8 +3,10 @@
 embedded                       a built-in name, or one that a package registers
 ./folder, org/name             a Hugging Face model, here or on the hub
 ./weights.gguf                 a GGUF file
-http://host:8000/predict       a service
+http://host:8000               a service, which is asked what it speaks
+http://host:8000/predict       a service of plain lists, or of wire=…
 http://host:8000/v1            a service that speaks the OpenAI protocol
+unix:///run/llm.sock:/v1       the same, on a socket of this machine
 ./file.py:Shout, pkg.mod:ask   a Model class, any class, a function, an object
 pkg.mod                        a module with load_model()
 """
@@ -18,7 +20,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-from urllib.parse import urlsplit
 
 from steelyard.builtin import BUILTINS
 from steelyard.errors import ModelError, SteelyardError, UsageError, describe
@@ -52,9 +53,8 @@ def _open(ref: Any, options: Mapping[str, Any]) -> Model:
         return _as_model(ref, options)
     if ref in BUILTINS["models"] or is_reference(ref):
         return _as_model(resolve("models", ref), options)
-    if ref.startswith(("http://", "https://")):
-        service = "http" if "wire" in options or not _is_openai(ref) else "openai"
-        return _as_model(resolve("models", service), {"url": ref, **options})
+    if ref.startswith(("http://", "https://", "unix://")):
+        return _as_model(resolve("models", "http"), {"url": ref, **options})
     if _HUB.fullmatch(ref):
         return _as_model(resolve("models", "huggingface"), {"path": ref, **options})
     if _is_module(ref):
@@ -66,11 +66,6 @@ def _is_path(ref: str) -> bool:
     path = Path(ref).expanduser()
     named = ref.startswith((".", "/", "~")) or ref.endswith(".gguf")
     return (named and not is_reference(ref)) or (path.is_dir() and (path / "config.json").is_file())
-
-
-def _is_openai(url: str) -> bool:
-    """Whether an address is where services speak the OpenAI protocol."""
-    return urlsplit(url).path.rstrip("/").endswith(("/v1", "/chat/completions"))
 
 
 def _from_path(path: Path, options: Mapping[str, Any]) -> Model:
