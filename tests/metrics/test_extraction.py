@@ -18,7 +18,7 @@ LABELLED = Path(__file__).with_name("extraction_cases.jsonl")
 CASES = [json.loads(line) for line in LABELLED.read_text(encoding="utf-8").split("\n") if line]
 RULES = {"nothing", "ambiguous", "answer is", "answer:", "####", "boxed", "answer tag", "last number"}
 RULES |= {"spelled out", "letter alone", "option text", "so", "choose", "option", "is correct"}
-RULES |= {"letter in front", "last line", "only letter", "text", "between", "regex"}
+RULES |= {"letter in front", "last line", "only letter", "text", "between", "regex", "last formula"}
 SAMPLE = Sample("1", "")
 
 

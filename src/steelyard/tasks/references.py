@@ -92,13 +92,10 @@ def _samples(name: str, data: Any, options: Mapping[str, Any]) -> Any:
         if options:
             raise UsageError("options of the data were given beside data that is open already")
         return source
-    return _open_data(source, {**_layout(name, options), **options})
-
-
-def _layout(name: str, options: Mapping[str, Any]) -> Mapping[str, str]:
-    """How the data of a task lies on disk, where nobody says which column is what."""
-    known = name in BUILTINS["layouts"] and not any(options.get(role) for role in _ROLES)
-    return {"layout": name} if known else {}
+    if name in BUILTINS["layouts"] and not any(options.get(role) for role in _ROLES):
+        # Nobody says which column is what: the files are those of the set that the task is called after.
+        options = {**options, "layout": name}
+    return _open_data(source, options)
 
 
 def _open_data(source: Any, options: Mapping[str, Any]) -> Data:
@@ -143,16 +140,16 @@ def _call(name: str, make: Any, options: Mapping[str, Any]) -> Any:
 
 def _pool(name: str, shot_data: Any, task: Task) -> Data:
     """Where worked examples come from: named, known to lie beside the data, or ours."""
+    layout = name if name in BUILTINS["layouts"] else None
     if shot_data is not None:
         if isinstance(shot_data, Data):
             return shot_data
-        layout = dict(_layout(name, {}))
-        # A folder with all splits of a set is opened at those that its examples come from.
-        opened = Data(shot_data, **layout)
+        opened = Data(shot_data, layout=layout)
+        # Of a folder with all splits of a set, the one that worked examples come from.
         return (opened.examples() if layout and Path(str(shot_data)).is_dir() else None) or opened
     found = task.data.examples() if isinstance(task.data, Data) else None
     if found is None and name in _DEMO_SHOTS:
-        found = Data(_DEMO_SHOTS[name], **_layout(name, {}))
+        found = Data(_DEMO_SHOTS[name], layout=layout)
     if found is None:
         hint = "shot_data= names them; they must not be the questions themselves"
         raise UsageError(f"the task {task.name} has no worked examples to choose from", hint=hint)
