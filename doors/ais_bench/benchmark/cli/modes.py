@@ -49,7 +49,7 @@ def run(options: Namespace, words: Sequence[str]) -> int:
     if asks:
         _keep_config(outputs, choice)
     endings = _work(pairs, outputs, choice, options, words)
-    if options.mode != "infer":
+    if options.mode != "infer" and not all(ending.error for ending in endings):
         _summarize(pairs, endings, outputs, choice, page=options.mode == "viz")
     tell(f"kept in {outputs.root}")
     return tell_endings(pairs, endings, outputs)
@@ -72,7 +72,8 @@ def _work(
     command = ["ais_bench", *map(masked, words)]
     if options.mode in ("all", "infer"):
         about = {"command": command}
-        signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
+        # Told to end, it stores what it has, as after Ctrl-C.
+        before = signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
         try:
             endings = work_on(
                 pairs, partial(ask, outputs=outputs, about=about), outputs, workers=choice.workers
@@ -81,6 +82,8 @@ def _work(
             again = shlex.join([*_without_reuse(command), "--reuse", outputs.time])
             told = str(error.args[0]) if error.args else "stopped"
             raise Interrupted(told, hint=f"go on with: {again}") from error
+        finally:
+            signal.signal(signal.SIGTERM, before)
     elif options.mode == "eval":
         endings = work_on(pairs, partial(score, outputs=outputs), outputs)
     else:
