@@ -35,7 +35,7 @@ TAKEN = frozenset(
 
 _ATTRS = ("service", "local")
 # What a model is called, how it is reached and how fast, shapes no answer.
-_MANNERS = frozenset({"host_ip", "host_port", "url", "retry", "verbose", "timeout", "verify"})
+_MANNERS = frozenset({"host_ip", "host_port", "url", "retry", "backoff", "verbose", "timeout", "verify"})
 
 
 def hang(config: Mapping[str, Any]) -> Model:
@@ -95,6 +95,7 @@ def _hang_ready(made: WiredAPIModel, name: str) -> Model:
         headers=made.headers,
         timeout=made.timeout,
         retries=max(int(made.retry), 1) - 1,
+        backoff=made.backoff,
         rate_limit=made.request_rate if made.request_rate >= 0.1 else None,
         verify=made.verify,
         concurrency=max(int(made.batch_size), 1),

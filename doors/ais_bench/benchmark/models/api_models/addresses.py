@@ -1,7 +1,8 @@
 """Addresses of services, as configurations give them.
 
 find_base("", host="::1", port=8080, tls=False)                http://[::1]:8080/
-join_path("http://host/v1/", "v1/chat/completions")            http://host/v1/chat/completions
+join_path("http://host/v1/", "v1/models")                      http://host/v1/models
+join_path("http://host/v1/chat/completions/", "v1/models")     http://host/v1/models
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ def find_base(url: str, *, host: str, port: int | str, tls: bool) -> str:
 
 
 def join_path(base: str, path: str) -> str:
-    """A path behind an address; what the address has of it already does not come twice."""
+    """A path behind an address, in the place of what the address has of it or of a neighbour already."""
     parts = urlsplit(base)
-    there, more = parts.path.strip("/").split("/"), path.split("/")
-    shared = next(n for n in range(len(more), -1, -1) if n == 0 or there[-n:] == more[:n])
-    whole = "/".join([*filter(None, there), *more[shared:]])
+    there, first = parts.path.strip("/").split("/"), path.partition("/")[0]
+    kept = there[: len(there) - 1 - there[::-1].index(first)] if first in there else there
+    whole = "/".join([*filter(None, kept), path])
     return urlunsplit(parts._replace(path=f"/{whole}"))

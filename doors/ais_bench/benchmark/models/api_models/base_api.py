@@ -23,7 +23,7 @@ from ais_bench.benchmark.models.api_models.addresses import find_base, join_path
 from ais_bench.benchmark.models.api_models.answers import collect, read_answer
 from ais_bench.benchmark.models.calls import pick, settle
 from ais_bench.benchmark.models.output import Output
-from ais_bench.benchmark.models.templates import APITemplateParser
+from ais_bench.benchmark.models.templates import APITemplateParser, LMTemplateParser
 from steelyard.errors import DataError, ModelError
 from steelyard.models.client import Client
 from steelyard.wire.connection import Answer
@@ -40,6 +40,8 @@ class BaseAPIModel:
     """How many seconds a service may be silent."""
     verify: bool | str = True
     """Whether its certificate is checked; or the file of those that it may be signed by."""
+    backoff: float = 0.5
+    """How many seconds are waited before a request is tried again; longer each time."""
     request_rate: float = 0.0
     """How many requests are sent in a second; as fast as they are wanted where it is less than 0.1."""
     batch_size: int = 1
@@ -67,7 +69,7 @@ class BaseAPIModel:
         self.host_ip, self.host_port, self.enable_ssl = host_ip, host_port, enable_ssl
         self.url = url
         self.meta_template = meta_template
-        self.template_parser = APITemplateParser(meta_template)
+        self.template_parser: APITemplateParser | LMTemplateParser = APITemplateParser(meta_template)
         self.generation_kwargs = dict(generation_kwargs or {})
         self.verbose, self.api_key = verbose, api_key
         self.logger = logging.getLogger("ais_bench")
@@ -173,6 +175,7 @@ class BaseAPIModel:
                 headers={name: str(value) for name, value in self.headers.items()},
                 timeout=self.timeout,
                 retries=max(int(self.retry), 1) - 1,
+                backoff=self.backoff,
                 rate_limit=self.request_rate if self.request_rate >= 0.1 else None,
                 verify=self.verify,
                 concurrency=max(int(self.batch_size), 1),

@@ -10,6 +10,7 @@ import msgspec
 from ais_bench.benchmark.models.api_models.addresses import join_path
 from ais_bench.benchmark.models.api_models.base_api import BaseAPIModel
 from ais_bench.benchmark.models.output import Output
+from ais_bench.benchmark.models.templates import LMTemplateParser
 from ais_bench.benchmark.models.turns import to_text, to_turns
 from steelyard.plugins import resolve
 from steelyard.types import Request, Response
@@ -32,6 +33,8 @@ class WiredAPIModel(BaseAPIModel):
     def __init__(self, path: str = "", stream: bool = False, *, model: str = "", **options: Any) -> None:
         super().__init__(path=path, stream=stream, **options)
         self.model = model
+        if not self.chat:
+            self.template_parser = LMTemplateParser(self.meta_template)
 
     @classmethod
     def is_ready(cls) -> bool:
@@ -63,7 +66,10 @@ class WiredAPIModel(BaseAPIModel):
 
     def read_failure(self, body: bytes) -> str:
         """What the service says that refuses a request."""
-        return self.wire().read_failure(body)
+        # Not by `wire()`, which may have to ask for the model's name, and be refused just then.
+        options = {"model": self.model or "model"} if self.names_model else {}
+        said: str = resolve("wires", self.wire_name)(**options).read_failure(body)
+        return said
 
     def _get_url(self) -> str:
         """The address with the path of the service behind it."""
