@@ -68,7 +68,7 @@ _ANSWER = re.compile(
     )
     (?:\s|[:*_"'`]|->)*
     | (?:答案|Ответ|Antwort|[Rr]éponse|[Rr]espuesta|[Rr]isposta|[Rr]esposta)
-      (?:[^.\n:=!?]{0,20}(?:是|为|為|:|=|\b(?:ist|lautet|est|es|è|é|равен)\b)) [\s:*_]*
+      (?:[^.\n:=!?]{0,20}?(?:(?<![不非])[是为為]|:|=|\b(?:ist|lautet|est|es|è|é|равен)\b)) [\s:*_]*
     """,
     re.X | re.I,
 )

@@ -14,7 +14,10 @@ from collections.abc import Iterator, Sequence
 from steelyard.metrics.extraction.base import NOTHING, Extraction, Mark, find_marks, make_plain
 from steelyard.metrics.extraction.phrases import (
     AFTER_OPTION,
+    BESIDE,
     CALLED,
+    CHOSEN,
+    CORRECT,
     EDGE,
     EITHER_SIDE,
     ENUMERATED,
@@ -39,7 +42,17 @@ def find_letter(text: str, sample: Sample | None = None) -> Extraction:
     if not plain.strip():
         return NOTHING
     known = LETTERS[: len(choices)] if choices else LETTERS
-    for find in (_marked, _alone, _whole_option, _concluded, _leading, _last_line, _by_text, _only):
+    for find in (
+        _marked,
+        _alone,
+        _whole_option,
+        _in_chinese,
+        _concluded,
+        _leading,
+        _last_line,
+        _by_text,
+        _only,
+    ):
         found = find(plain, known, choices)
         if found is not None:
             return found
@@ -79,6 +92,19 @@ def _alone(plain: str, known: str, choices: Sequence[str]) -> Extraction | None:
 def _whole_option(plain: str, known: str, choices: Sequence[str]) -> Extraction | None:
     """A text that is nothing but the text of an option."""
     return _equal_text(plain, Mark("option text", 0, len(plain)), choices)
+
+
+def _in_chinese(plain: str, known: str, choices: Sequence[str]) -> Extraction | None:
+    """What the last phrase chooses or calls right: "故选C", "正确选项是C", "C选项正确"."""
+    for pattern, rule in ((CHOSEN, "choose"), (CORRECT, "is correct")):
+        found = [match for match in pattern.finditer(plain) if match["letter"] in known]
+        if not found:
+            continue
+        other = BESIDE.match(plain, found[-1].end("letter"))
+        if other is not None and other["letter"] in known:
+            return Extraction(None, "ambiguous", found[-1].start("letter"), other.end("letter"))
+        return Extraction(found[-1]["letter"], rule, *found[-1].span("letter"))
+    return None
 
 
 def _concluded(plain: str, known: str, choices: Sequence[str]) -> Extraction | None:

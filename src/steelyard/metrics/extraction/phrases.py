@@ -1,6 +1,6 @@
 """The phrases by which a text picks an option or rejects one, as regular expressions.
 
-A blank in them stands for any white space.
+A blank in the English ones stands for any white space.
 """
 
 from __future__ import annotations
@@ -69,3 +69,16 @@ LAST_SENTENCE = re.compile(r"[.!?:]\s+([(*\"']*[A-Z][)*\"'.]*)\Z")
 EITHER_SIDE = re.compile(r"\b(?:not|if|whether|either|neither|nor)\s+\W*\Z", re.I)
 WRAPPED = re.compile(r"\\(?:text|mathrm|mathbf)\{(\w)\}")
 CALLED = re.compile(r"\A(?:option|choice)\s+", re.I)
+
+# Chinese sets no blanks, so a letter there ends where no Latin letter follows.
+_LATIN = r"(?<![A-Za-z])(?P<letter>[A-Z])(?![A-Za-z0-9'])"
+CHOSEN = re.compile(
+    r"(?:(?<!不)(?:选择|選擇|[选選])(?![项項])|(?:正确|正確|最佳)的?(?:[选選][项項]|答案)|答案应?|:\s*[选選][项項])"
+    rf"\s*(?:[是为為]|应[是为])?[\s:*(\[\"'【]*{_LATIN}"
+)
+CORRECT = re.compile(
+    rf"{_LATIN}[)*\]\s]*(?:[选選]?[项項])?\s*(?:说法|是|最|为)?(?:正确|正確|对的|符合题意)(?!吗)"
+)
+BESIDE = re.compile(
+    r"\s*(?:选项|项)?\s*(?:和|与|或|及|、)\s*(?P<letter>[A-Z])(?![A-Za-z0-9])(?!\s*(?:选项|项)?(?:错|不|都))"
+)
