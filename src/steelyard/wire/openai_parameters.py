@@ -56,8 +56,9 @@ def read_call(body: bytes, *, wanted: str) -> dict[str, Any]:
         # What is true or false is no number.
         if not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != _LOGIC):
             raise DataError(f"{name}: {str(value)[:80]!r} is not {kind}")
-    if not 1 <= (asked.get("n") or 1) <= _MOST_ANSWERS:
-        raise DataError(f"n: {asked['n']} is not between 1 and {_MOST_ANSWERS}")
+    count = asked.get("n")
+    if count is not None and not 1 <= count <= _MOST_ANSWERS:
+        raise DataError(f"n: {count} is not between 1 and {_MOST_ANSWERS}")
     for name in ("stop", "choices"):
         if asked.get(name) is not None:
             check_texts(asked[name], name=name, alone=name == "stop")
