@@ -20,7 +20,7 @@ from typing import Any, Union
 _FIELD = re.compile(r"\{(\w+)\}")
 
 
-def safe_format(text: str, **fields: Any) -> str:
+def safe_format(text: str, /, **fields: Any) -> str:
     """A text with its fields filled in; a name in braces that is no field stays as it is."""
     return _FIELD.sub(lambda found: str(fields.get(found[1], found[0])), text)
 
@@ -28,7 +28,7 @@ def safe_format(text: str, **fields: Any) -> str:
 class PromptList(list[Any]):
     """A prompt in pieces; adding, formatting and replacing make a new one."""
 
-    def format(self, **fields: Any) -> PromptList:
+    def format(self, /, **fields: Any) -> PromptList:
         """All texts with their fields filled in; unknown names stay."""
         return self._map(lambda text: safe_format(text, **fields))
 
