@@ -124,7 +124,8 @@ class Series:
         if about.get("state") != "done":
             tell(f"stopped: {printable(about.get('reason') or '')}; {about['answers']:,} answers are stored")
             home = self.home if self.several else run.path
-            tell(f"go on with: steelyard eval --resume {shlex.quote(str(home))}")
+            again = " --retry-failed" if any(result["failed"] for result in about["results"]) else ""
+            tell(f"go on with: steelyard eval --resume {shlex.quote(str(home))}{again}")
         tell(f"stored in {run.path}")
 
     def _chosen(self, place: _Place) -> dict[str, Any]:

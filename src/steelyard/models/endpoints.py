@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,8 +23,10 @@ from steelyard.errors import ModelError, SteelyardError, UnknownName
 from steelyard.models.client import Client
 from steelyard.plugins import reference
 from steelyard.wire.base import Wire
+from steelyard.wire.origin import NoAddress
 
 _PATIENCE = 10.0
+_PORTS = {"http": 80, "https": 443}
 _FAMILY = ("openai", "openai-completions", "openai-embeddings")
 _REPOSITORY = ("triton", "kserve")
 _WORDS = {
@@ -132,33 +133,38 @@ async def _explain_connection(client: Client, gone: ModelError) -> SteelyardErro
         return ModelError(
             str(gone), hint="verify=FILE names who signed its certificate; verify=false trusts it"
         )
-    if isinstance(cause, ssl.SSLError):
-        other = urlunsplit(parts._replace(scheme="http"))
-        return ModelError(f"{parts.netloc} does not speak TLS: {gone}", hint=f"url={other}")
     if isinstance(cause, ConnectionRefusedError):
         return ModelError(
             f"nobody listens at {parts.netloc}", hint="is the service up, and is it this address?"
         )
-    if isinstance(cause, socket.gaierror):
-        return ModelError(f"there is no host {parts.hostname!r}", hint="url=…")
-    if parts.scheme == "http" and await _speaks_tls(client):
-        other = urlunsplit(parts._replace(scheme="https"))
-        return ModelError(f"{parts.netloc} speaks TLS, and was asked without", hint=f"url={other}")
-    return None
+    if isinstance(cause, NoAddress):
+        return ModelError(f"there is no host {parts.hostname}", hint="url=…")
+    # Whoever does not understand us may understand the other of the two.
+    other = {"http": "https", "https": "http"}.get(parts.scheme)
+    if other is None or not await _answers(parts.hostname or "", parts.port or _PORTS[parts.scheme], other):
+        return None
+    speaks = "speaks TLS, and was asked without" if other == "https" else "does not speak TLS"
+    return ModelError(f"{parts.netloc} {speaks}", hint=f"url={urlunsplit(parts._replace(scheme=other))}")
 
 
-async def _speaks_tls(client: Client) -> bool:
-    """Whether whoever listens answers a TLS handshake; nothing else is sent."""
-    parts = urlsplit(client.url)
-    trusting = ssl.create_default_context()
-    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+async def _answers(host: str, port: int, scheme: str) -> bool:
+    """Whether whoever listens answers anything in HTTP; nothing of ours is sent."""
+    trusting = None
+    if scheme == "https":
+        trusting = ssl.create_default_context()
+        trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+
+    async def ask() -> bytes:
+        reader, writer = await asyncio.open_connection(host, port, ssl=trusting)
+        writer.write(b"GET / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n" % host.encode())
+        begin = await reader.read(5)
+        writer.close()
+        return begin
+
     try:
-        opening = asyncio.open_connection(parts.hostname, parts.port or 80, ssl=trusting)
-        _, writer = await asyncio.wait_for(opening, _PATIENCE)
+        return await asyncio.wait_for(ask(), _PATIENCE) == b"HTTP/"
     except (OSError, asyncio.TimeoutError):
         return False
-    writer.close()
-    return True
 
 
 async def _get(client: Client, path: str) -> Any:
@@ -166,10 +172,12 @@ async def _get(client: Client, path: str) -> Any:
     try:
         answer = await asyncio.wait_for(client.fetch(path), _PATIENCE)
         return msgspec.json.decode(answer.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, asyncio.TimeoutError):
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
+    except asyncio.TimeoutError as error:
+        raise ModelError(f"no answer from {client.where} within {_PATIENCE:g} s") from error
     except ModelError as error:
-        if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, asyncio.TimeoutError):
+        if error.__cause__ is not None:
             raise
         return None
 

@@ -25,9 +25,11 @@ _SHOWN = "Question: {input}\n{options}\nAnswer:"
 _HIDDEN = "Question: {input}\nAnswer:"
 _LIKELIHOODS = {
     "own": "the model's own log-probabilities",
+    "choices": "log-probabilities from the service",
     "prompt": "prompt log-probabilities",
     "prefill": "prefill log-probabilities",
     "echo": "echoed log-probabilities",
+    "echo-each": "echoed log-probabilities",
     "first-token": "first-token log-probabilities",
 }
 # Who answers in the turns of a chat may think first, and stops by itself.
