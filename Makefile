@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 # vLLM and SGLang on the CPU want each a torch and a transformers of their own.
 ENGINES ?= .venv-engines
 ENGINES_PYTHON ?= python3.11
+# Clients of other people, which our server is to please.
+CLIENTS ?= .venv-clients
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
@@ -35,13 +37,25 @@ $(ENGINES)/ready: pyproject.toml
 	$(ENGINES)/bin/pip install --quiet --disable-pip-version-check --editable .
 	touch $@
 
+# Libraries that people ask services with; text-generation holds huggingface_hub at an older version.
+$(CLIENTS)/ready:
+	test -x $(CLIENTS)/bin/python || $(PYTHON) -m venv $(CLIENTS)
+	$(CLIENTS)/bin/pip install --quiet --disable-pip-version-check openai==3.52.0 langchain-openai==1.7.3 \
+	  huggingface_hub==2.4.0 'tritonclient[http]==2.73.0'
+	touch $@
+
+$(CLIENTS)-tgi/ready:
+	test -x $(CLIENTS)-tgi/bin/python || $(PYTHON) -m venv $(CLIENTS)-tgi
+	$(CLIENTS)-tgi/bin/pip install --quiet --disable-pip-version-check text-generation==0.7.0
+	touch $@
+
 demo: $(VENV)/base
 	$(BIN)/steelyard eval --model embedded --task arithmetic --html runs/demo.html
 
 test: $(VENV)/dev
 	$(BIN)/python -m pytest -n 2
 
-test-real: $(VENV)/real test-engines
+test-real: $(VENV)/real $(CLIENTS)/ready $(CLIENTS)-tgi/ready test-engines
 	$(BIN)/python -m pytest -m real
 
 # Each engine in a process of its own: both change what they find in it.
@@ -76,4 +90,4 @@ stress: $(VENV)/base
 	$(BIN)/python benchmarks/kills.py
 
 clean:
-	rm -rf $(VENV) $(ENGINES) build dist .mypy_cache .ruff_cache .pytest_cache runs
+	rm -rf $(VENV) $(ENGINES) $(CLIENTS) $(CLIENTS)-tgi build dist .mypy_cache .ruff_cache .pytest_cache runs

@@ -60,10 +60,12 @@ def connect(url: str) -> socket.socket:
     return socket.create_connection((parts.hostname, parts.port), timeout=20)
 
 
-def begin(url: str, body: Any, *, path: str = CHAT) -> socket.socket:
-    """A connection on which a call was sent whole, and nothing read yet."""
+def begin(url: str, body: Any, *, headers: Mapping[str, str] | None = None) -> socket.socket:
+    """A connection on which a chat was asked for, and nothing read yet."""
     data = json.dumps(body).encode()
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(data)}\r\n\r\n".encode()
+    lines = {"Host": "x", "Content-Length": len(data), **(headers or {})}
+    told = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    head = f"POST {CHAT} HTTP/1.1\r\n{told}\r\n".encode()
     connection = connect(url)
     connection.sendall(head + data)
     return connection

@@ -20,7 +20,10 @@ from steelyard.serving.visits import Gone, Receive, Refusal, Scope, Send, Visit,
 from steelyard.types import Request, Response
 from steelyard.wire.base import Call, Exchange, Wire
 
-_HEALTH = ("/health", "/health/live", "/health/ready", "/healthz", "/livez", "/readyz")
+# Those of Kubernetes' habit and of Triton among them; whoever watches a server needs no key.
+_HEALTH = frozenset(
+    "/health /health/live /health/ready /healthz /livez /readyz /v2/health/live /v2/health/ready".split()
+)
 _EVENTS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-cache",
@@ -185,7 +188,11 @@ class Application:
                     one.cancel()
         for response in responses:
             self.metrics.count_tokens(served.name, response.tokens)
-        body = exchange.encode_answer(responses)
+        try:
+            body = exchange.encode_answer(responses)
+        except SteelyardError as error:
+            # What the model gave is not what was asked for: vectors, scores, an output of that name.
+            raise Refusal(400, str(error)) from error
         await visit.reply(200, body, headers=exchange.headers)
 
     async def _ask(self, served: Served, request: Request, *, partial: bool) -> Response:
@@ -221,7 +228,9 @@ class Application:
         await visit.end(exchange.encode_end(responses))
 
     async def _refuse(self, visit: Visit, refusal: Refusal) -> None:
-        wire = self.routes.wires.get(visit.wire) or self.routes.nearest(plain_path(visit.path))
+        path = plain_path(visit.path)
+        route, _, _ = self._find(path)
+        wire = self.routes.nearest(path) if route is None else route.wire
         if visit.status:
             # The status is out: all that is left is an event that says so, and an end that is none.
             await visit.end(wire.encode_broken(refusal.message))
