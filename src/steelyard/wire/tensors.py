@@ -57,8 +57,8 @@ def tensor_of(name: str, values: Sequence[Any], *, shape: Sequence[int], datatyp
 def read_body(body: bytes, headers: Mapping[str, str]) -> tuple[dict[str, Any], bytes]:
     """The object in a body, and the bytes behind it."""
     said = headers.get(LENGTH.lower(), "")
-    size = int(said) if said.isascii() and said.isdigit() else len(body)
-    if (said and not said.isdigit()) or size > len(body):
+    size = int(said) if said.isascii() and said.isdigit() else -1 if said else len(body)
+    if not 0 <= size <= len(body):
         raise DataError(f"{LENGTH} is {said!r} of a body of {len(body)} bytes")
     found = decode_json(body[:size])
     if not isinstance(found, dict):
