@@ -95,6 +95,10 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
         "order": Builtin(
             "steelyard.metrics.extraction.orders:find_order", "the order of pages, by number or letter"
         ),
+        "program": Builtin(
+            "steelyard.metrics.extraction.programs:find_program",
+            "the function that was asked for, with its prompt",
+        ),
         "text": Builtin("steelyard.metrics.extraction:find_text", "the whole text, without reasoning"),
     },
     "tasks": {
@@ -120,6 +124,9 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
             "steelyard.tasks.vision:fields", "fields of documents as JSON, compared field by field"
         ),
         "gsm8k": Builtin("steelyard.tasks.mathematics:gsm8k", "GSM8K: word problems, step by step"),
+        "humaneval": Builtin(
+            "steelyard.tasks.programs:humaneval", "HumanEval: functions that must pass their tests"
+        ),
         "math": Builtin("steelyard.tasks.mathematics:math", "MATH and its exports: formulas in \\boxed"),
         "mcq": Builtin("steelyard.tasks.exams:mcq", "questions of one's own with options A, B, …"),
         "mmlu": Builtin("steelyard.tasks.exams:mmlu", "MMLU: exams of 57 subjects"),
