@@ -33,7 +33,7 @@ LOCAL_BODIES = ["pass", 'return ["The answer is %d." % (17 + max_out_len - 100) 
 
 
 class Project:
-    """A folder with files of one's own, and the command: `run` in a process of its own, `call` in this one."""
+    """A folder with files of one's own, and the command: `run` in a process apart, `call` in this one."""
 
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str] | None = None) -> None:
         self.folder, self.capsys = folder, capsys

@@ -21,7 +21,8 @@ from types import ModuleType
 from typing import Any
 
 from ais_bench.benchmark.configuration.imports import FILES, know_names
-from steelyard.errors import SteelyardError, UsageError, describe
+from steelyard.errors import SteelyardError, UnknownName, UsageError, describe
+from steelyard.plugins import resolve
 
 
 def read_file(path: Path) -> dict[str, Any]:
@@ -44,6 +45,17 @@ def read_file(path: Path) -> dict[str, Any]:
             raise
         raise UsageError(f"{path} cannot be loaded: {describe(error)}", hint=_line_of(error)) from error
     return {name: value for name, value in vars(module).items() if not name.startswith("_")}
+
+
+def find_written(ref: str) -> Any:
+    """What a reference names: package.module:name, or file.py:name in a configuration file."""
+    place, _, name = ref.rpartition(":")
+    if not place.endswith(".py"):
+        return resolve("data", ref)
+    told = read_file(Path(place))
+    if name not in told:
+        raise UnknownName(f"name in {place}", name, told)
+    return told[name]
 
 
 def _package_of(folder: Path) -> str:

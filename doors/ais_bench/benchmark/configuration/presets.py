@@ -67,11 +67,13 @@ _SETS: Mapping[str, Mapping[str, Any]] = {
     "gsm8k": {"forms": _GSM8K, "task": "gsm8k", "cot": _COT, "files": "test.jsonl and train.jsonl"},
     "math500": {"forms": _STEPWISE, "task": "math", "cot": _STEPS, "files": "test.jsonl"},
     "math": {"forms": _STEPWISE, "task": "math", "cot": _STEPS, "files": "the folders test and train"},
-    "aime2024": {"forms": _STEPWISE, "task": "math", "cot": _STEPS, "files": "aime2024.jsonl"},
-    "aime2025": {"forms": _STEPWISE, "task": "math", "cot": _STEPS, "files": "aime2025.jsonl"},
-    "mmlu": {"forms": _EXAMS, "task": "mmlu", "cot": _LETTER, "files": f"the folders {_FOLDERS}"},
-    "ceval": {"forms": _EXAMS, "task": "ceval", "files": "the folders dev, val and test"},
-    "cmmlu": {"forms": _EXAMS, "task": "cmmlu", "files": f"the folders {_FOLDERS}"},
+    "aime2024": {"forms": _STEPWISE, "task": "aime", "cot": _STEPS, "files": "aime2024.jsonl"},
+    "aime2025": {"forms": _STEPWISE, "task": "aime", "cot": _STEPS, "files": "aime2025.jsonl"},
+    "mmlu": {"forms": _EXAMS, "task": "mmlu", "cot": _LETTER, "subsets": "subject",
+        "files": f"the folders {_FOLDERS}"},
+    "ceval": {"forms": _EXAMS, "task": "ceval", "subsets": "subject",
+        "files": "the folders dev, val and test"},
+    "cmmlu": {"forms": _EXAMS, "task": "cmmlu", "subsets": "subject", "files": f"the folders {_FOLDERS}"},
     "ARC_c": {"forms": _ARC, "task": "arc_challenge", "path": "ARC/ARC-c",
         "files": "ARC-Challenge-Test.jsonl"},
     "ARC_e": {"forms": _ARC, "task": "arc_easy", "path": "ARC/ARC-e", "files": "ARC-Easy-Test.jsonl"},
@@ -129,5 +131,5 @@ def _make_set(name: str, form: str) -> dict[str, Any]:
     }
     if cot and "cot" in about:
         entry["template"] = about["cot"]
-    more = {key: about[key] for key in ("files", "limit", "options", "metric") if key in about}
+    more = {key: about[key] for key in ("files", "limit", "options", "metric", "subsets") if key in about}
     return deepcopy({**entry, **more})

@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+from ais_bench.benchmark.configuration.files import find_written
 from ais_bench.benchmark.datasets.readers import columns_of
-from ais_bench.benchmark.datasets.rows import Golden, read_rows
+from ais_bench.benchmark.datasets.rows import Golden, name_of, read_rows
 from ais_bench.benchmark.datasets.scoring import Postprocessed, metric_of
 from ais_bench.benchmark.datasets.templates import compare, cut_answer, is_labelled, render
 from steelyard.errors import DataError, UnknownName, UsageError
 from steelyard.metrics.choices import acc
 from steelyard.metrics.extraction import find_text
-from steelyard.plugins import resolve
 from steelyard.tasks.base import Task
 from steelyard.types import Prompt, Request, Sample
 
@@ -95,7 +95,7 @@ def configure(entry: Mapping[str, Any]) -> Configured:
 
 def _shots(retriever: Mapping[str, Any], shown: Iterable[Sample] | None, abbr: str) -> Iterator[Sample]:
     kind = retriever.get("type", "ZeroRetriever")
-    name = kind.rpartition(".")[2] if isinstance(kind, str) else kind.__name__
+    name = name_of(kind)
     if name == "ZeroRetriever":
         return
     if name != "FixKRetriever":
@@ -114,7 +114,7 @@ def _shots(retriever: Mapping[str, Any], shown: Iterable[Sample] | None, abbr: s
 
 def _check_inferencer(inferencer: Mapping[str, Any], abbr: str, *, labelled: bool) -> None:
     kind = inferencer.get("type", _COMPARES[0] if labelled else _GENERATES[0])
-    name = kind.rpartition(".")[2] if isinstance(kind, str) else kind.__name__
+    name = name_of(kind)
     if name not in _GENERATES + _COMPARES:
         raise UnknownName("inferencer", name, _GENERATES + _COMPARES)
     if (name in _COMPARES) != labelled:
@@ -128,7 +128,7 @@ def _postprocessor(told: Mapping[str, Any] | None) -> Postprocessed | None:
     kind = told["type"]
     if isinstance(kind, str):
         place = "ais_bench.benchmark.datasets.postprocessors:" + kind.rpartition(".")[2]
-        kind = resolve("extractors", kind if ":" in kind else place)
+        kind = find_written(kind if ":" in kind else place)
     return Postprocessed(kind, {name: value for name, value in told.items() if name != "type"})
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from ais_bench.benchmark.datasets.configured import configure
 from ais_bench.benchmark.datasets.places import find_data
+from ais_bench.benchmark.datasets.rows import name_of
 from ais_bench.benchmark.datasets.templates import is_labelled
 from steelyard.errors import UnknownName, UsageError
 from steelyard.metrics.extraction import Extraction, Extractor
@@ -24,7 +25,7 @@ from steelyard.types import Sample
 
 _KEYS = (
     "abbr", "task", "path", "mode", "prompt", "shots", "template", "files", "limit", "options", "metric",
-    "max_out_len",
+    "max_out_len", "subsets",
 )  # fmt: skip
 # What is shown with letters keeps its numbers comparable with those of a written letter.
 _LIKELIHOOD = {"mmlu": "letter-likelihood", "ceval": "letter-likelihood", "cmmlu": "letter-likelihood"}
@@ -40,6 +41,8 @@ class AskedSet:
     chat: bool | None = None
     metric: str = "accuracy"
     kind: str = ""
+    subsets: str = ""
+    """The column whose values have results of their own, which are averaged."""
 
     @property
     def version(self) -> str:
@@ -52,9 +55,8 @@ def open_set(entry: Mapping[str, Any], *, limit: int | None = None) -> AskedSet:
     """What an entry asks; of its samples the first `limit`, of each subject where it has several."""
     made = _open_task(entry) if "task" in entry else _configure(entry)
     if limit is not None:
-        task = made.task
-        field = task.by[0] if task.by else ""
-        made = replace(made, task=replace(task, data=First(task.data, limit, field=field)))
+        data = First(made.task.data, limit, field=made.subsets)
+        made = replace(made, task=replace(made.task, data=data))
     return made
 
 
@@ -103,7 +105,7 @@ class Until:
 def _configure(entry: Mapping[str, Any]) -> AskedSet:
     task, kind = configure(entry), entry.get("type")
     mode = "ppl" if is_labelled(task.words["template"]) else "gen"
-    return AskedSet(task.name, task, mode=mode, kind=getattr(kind, "__name__", str(kind)))
+    return AskedSet(task.name, task, mode=mode, kind=name_of(kind))
 
 
 def _open_task(entry: Mapping[str, Any]) -> AskedSet:
@@ -134,7 +136,8 @@ def _open_task(entry: Mapping[str, Any]) -> AskedSet:
     task = replace(task, name=str(entry["abbr"]), params=params, extract=extract)
     chat = None if prompt is None else prompt == "chat"
     metric = str(entry.get("metric", "accuracy"))
-    return AskedSet(task.name, task, mode=mode, chat=chat, metric=metric, kind=name)
+    subsets = str(entry.get("subsets") or "")
+    return AskedSet(task.name, task, mode=mode, chat=chat, metric=metric, kind=name, subsets=subsets)
 
 
 def _is_choice(name: str) -> bool:

@@ -149,7 +149,8 @@ def columns_of(sample: Sample) -> dict[str, Any]:
         # A row may tell the right option by its number.
         columns |= gold
     for letter, option in zip(LETTERS, sample.choices or ()):
-        columns |= {letter: option, f"text{letter}": option}
+        columns.setdefault(letter, option)
+        columns.setdefault(f"text{letter}", option)
     return columns
 
 

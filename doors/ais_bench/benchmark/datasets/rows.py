@@ -8,11 +8,11 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
+from ais_bench.benchmark.configuration.files import find_written
 from ais_bench.benchmark.datasets.readers import BaseDataset, columns_of, gold_of
 from ais_bench.benchmark.datasets.scoring import Postprocessed
 from steelyard.data.source import Data
 from steelyard.errors import DataError, SteelyardError, UsageError, describe, locate
-from steelyard.plugins import resolve
 from steelyard.types import Sample
 
 _SETTINGS = ("abbr", "type", "reader_cfg", "infer_cfg", "eval_cfg", "mode")
@@ -43,7 +43,8 @@ class Golden:
                 gold = columns_of(sample).get(self._column)
             if self._clean is not None and gold is not None:
                 gold = self._clean(str(gold), sample).value
-            yield replace(sample, target=gold, choices=self._labels or sample.choices)
+            # Options stay where there are any: a template may show them.
+            yield replace(sample, target=gold, choices=sample.choices or self._labels or None)
 
     def size(self) -> int | None:
         """How many there are, where that is known."""
@@ -61,7 +62,7 @@ def read_rows(entry: Mapping[str, Any], reader: Mapping[str, Any]) -> tuple[Any,
     """The samples that are asked, and those that examples are taken from."""
     cls = entry.get("type")
     if isinstance(cls, str):
-        cls = resolve("data", cls if ":" in cls else "ais_bench.benchmark.datasets:" + cls.rpartition(".")[2])
+        cls = find_written(cls if ":" in cls else "ais_bench.benchmark.datasets:" + cls.rpartition(".")[2])
     load = getattr(cls, "load", None)
     if load is None or load is BaseDataset.load:
         raise UsageError(f"the data set {entry['abbr']} has no type with load(path)")
@@ -83,6 +84,11 @@ def read_rows(entry: Mapping[str, Any], reader: Mapping[str, Any]) -> tuple[Any,
         )
     shown = next((found[s] for s in (reader.get("train_split"), "train", "dev") if s in found), None)
     return _samples(asked, reader), None if shown is None else _samples(shown, reader)
+
+
+def name_of(kind: Any) -> str:
+    """What a configuration calls a class that it names, or the class itself."""
+    return re.split(r"[.:]", kind)[-1] if isinstance(kind, str) else str(getattr(kind, "__name__", kind))
 
 
 def _samples(rows: Any, reader: Mapping[str, Any]) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ais_bench.benchmark.configuration.files import find_written
 from ais_bench.benchmark.openicl.icl_evaluator import AccEvaluator, BaseEvaluator, EMEvaluator
 from steelyard.errors import UnknownName, UsageError, describe
 from steelyard.metrics.base import Corpus, Metric
@@ -20,7 +21,7 @@ _METRICS = {
     "EMEvaluator": "exact_words",
     "GSM8KEvaluator": "number",
     "Gsm8kEvaluator": "number",
-    "MATHEvaluator": "math",
+    "MATHEvaluator": "formula",
     "RougeEvaluator": "rouge",
     "BleuEvaluator": "bleu",
     "HumanEvalEvaluator": "code_passes",
@@ -101,7 +102,9 @@ def metric_of(told: Mapping[str, Any]) -> Metric:
     """The metric that an evaluator of a configuration stands for."""
     options = {name: value for name, value in told.items() if name != "type"}
     kind: Any = told.get("type")
-    lineage = [cls.__name__ for cls in getattr(kind, "__mro__", ())] or [str(kind).rpartition(".")[2]]
+    if isinstance(kind, str) and ":" in kind:
+        kind = find_written(kind)
+    lineage = [cls.__name__ for cls in getattr(kind, "__mro__", ())] or [str(kind)]
     if getattr(kind, "score", BaseEvaluator.score) is BaseEvaluator.score:
         known = next((name for name in lineage if name in _METRICS), None)
         if known is None:

@@ -27,7 +27,7 @@ _OF_A_HUNDRED = ("bleu", "chrf")
 
 def results_of(run: Run, sets: Sequence[AskedSet], *, details: bool = False) -> dict[str, dict[str, Any]]:
     """What each data set of a run comes to, by its name."""
-    if len(sets) == 1 and not (sets[0].task.by or details) and run.about.get("state") == "done":
+    if len(sets) == 1 and not (sets[0].subsets or details) and run.about.get("state") == "done":
         stored = msgspec.convert(run.about.get("results", []), list[Result])
         return {sets[0].abbr: _document(run, sets[0], stored)}
     parts = {one.abbr: _Part(one, details=details) for one in sets}
@@ -62,7 +62,7 @@ class _Part:
 
     def __init__(self, one: AskedSet, *, details: bool) -> None:
         self.one = one
-        fields = one.task.by[:1]
+        fields = [one.subsets] if one.subsets else []
         self.summary = Summary(one.task.metrics, extract=one.task.extract, fields=fields)
         self.details: list[dict[str, Any]] | None = [] if details else None
 
@@ -72,8 +72,8 @@ class _Part:
             self.details.append(_detail(record, self.one))
 
     def document(self, run: Run) -> dict[str, Any]:
-        by = self.one.task.by
-        subsets = self.summary.by(by[0]) if by else {}
+        field = self.one.subsets
+        subsets = self.summary.by(field) if field else {}
         found = _document(run, self.one, self.summary.results())
         if len(subsets) > 1:
             found["subsets"] = {
