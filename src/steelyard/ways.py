@@ -129,13 +129,14 @@ def _try_all(
             continue
         answers = answer(model.asking(likelihood), questions)
         if error := next((response.error for response in answers if response.error), None):
+            # What a service refuses may be this way alone; where nobody answers, no other way is better.
+            if not error.startswith("HTTP") and (doubt := run(model.doubt(error))):
+                raise doubt
             tried[likelihood] = error[:_SHOWN]
             continue
-        share = min((carried(response.scores) for response in answers), default=0.0)
+        share = min((carried(response) for response in answers), default=0.0)
         if chat is not None and share < LEAST and (chat or likelihood == FIRST_TOKEN):
             tried[likelihood] = f"an answer begins with one of the letters only with {100 * share:.2g} %"
             continue
         return likelihood, tried
-    if tried and (doubt := run(model.doubt(next(iter(tried.values()))))):
-        raise doubt
     return None, tried

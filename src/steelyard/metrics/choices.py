@@ -73,8 +73,12 @@ def choice_prob(sample: Sample, response: Response) -> float | None:
     return sum(shares[index] for index in right) / math.fsum(shares)
 
 
-def carried(scores: Mapping[str, float] | Sequence[float] | None) -> float:
+def carried(response: Response) -> float:
     """How much probability the choices of one question have together."""
+    raw, scores = response.raw, response.scores
+    if isinstance(raw, Mapping) and isinstance(raw.get("mass"), float):
+        # Where not all are told, their scores are bounds.
+        return min(raw["mass"], 1.0)
     logs = scores.values() if isinstance(scores, Mapping) else scores or ()
     return math.fsum(math.exp(min(log, 0.0)) for log in logs)
 

@@ -157,7 +157,7 @@ def _measure(contents: Contents, record: Record, examples: dict[str, str]) -> No
             contents.metric_errors[f"{name[:-6]}: {score}"] += 1
     if record.request.choices is not None and response.scores is not None:
         contents.weighed += 1
-        contents.carried += carried(response.scores)
+        contents.carried += carried(response)
     if is_known(response):
         contents.known += 1
     elif response.tokens is not None:

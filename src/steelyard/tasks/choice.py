@@ -25,7 +25,7 @@ _SHOWN = "Question: {input}\n{options}\nAnswer:"
 _HIDDEN = "Question: {input}\nAnswer:"
 _LIKELIHOODS = {
     "own": "the model's own log-probabilities",
-    "choices": "log-probabilities from the service",
+    "choices": "the service's own log-probabilities",
     "prompt": "prompt log-probabilities",
     "prefill": "prefill log-probabilities",
     "echo": "echoed log-probabilities",
