@@ -2,6 +2,6 @@
 
 import sys
 
-from ais_bench.benchmark.cli.main import main
+from ais_bench.benchmark.cli.command import main
 
 sys.exit(main())

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ais_bench.benchmark.cli.main import main
+from ais_bench.benchmark.cli.command import main
 
 PAGE = Path(__file__).parents[2] / "documents" / "1-service-and-local-backends.md"
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", PAGE.read_text(), re.M | re.S)

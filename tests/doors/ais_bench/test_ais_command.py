@@ -204,7 +204,7 @@ def test_help_is_light() -> None:
     import subprocess
     import sys
 
-    show = "import sys, ais_bench.benchmark.cli.main as m; m.main(['--help']); print(*sys.modules)"
+    show = "import sys, ais_bench.benchmark.cli.command as m; m.main(['--help']); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", show], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.splitlines()[-1].split())
     assert not loaded & {"numpy", "torch", "asyncio", "msgspec", "jinja2", "yaml"}
