@@ -91,6 +91,9 @@ class HttpModel(Model):
         )
         self.concurrency = concurrency * self.batch_size
         self.url, self._name = self.client.url, name
+        streamed = self.wire.streamed()
+        # Some protocols stream at another path.
+        self._streamed_url = None if streamed is None else streamed.locate(url)
         self._boxes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Box] = WeakKeyDictionary()
 
     def __repr__(self) -> str:
@@ -152,7 +155,8 @@ class HttpModel(Model):
         try:
             encode = exchange.encode_request
             body = await asyncio.to_thread(encode) if exchange.slow else encode()
-            async for chunk in self._read(exchange, await self.client.open(body, headers=exchange.headers)):
+            stream = await self.client.open(body, url=self._streamed_url, headers=exchange.headers)
+            async for chunk in self._read(exchange, stream):
                 yield chunk
         except (DataError, OSError, TypeError, ValueError) as error:
             raise ModelError(self.client.mask(str(error))) from error
