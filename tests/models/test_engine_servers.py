@@ -255,7 +255,7 @@ def test_what_only_one_of_them_has(served: tuple[str, str], theirs: Model) -> No
         assert say(theirs, min_tokens=9, max_tokens=12).tokens.output >= 9
         thought = {"regex": "<think>ab</think>(yes|no)", "max_tokens": 30}
         apart = say(theirs, **thought)
-        assert apart.text in ("yes", "no") and apart.raw["reasoning_content"] == "ab"
+        assert apart.text in ("yes", "no") and apart.raw["reasoning"] == "ab"
         assert say(theirs, **thought, separate_reasoning=False).text == f"<think>ab</think>{apart.text}"
         return
     assert say(theirs, structured_outputs={"choice": ["yes", "no"]}).text in ("yes", "no")
