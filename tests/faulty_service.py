@@ -62,7 +62,7 @@ class Service:
 
     CLOSE, RESET, HANG = "close", "reset", "hang"
 
-    def __init__(self, *script: Any, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, *script: Any, tls: ssl.SSLContext | None = None, port: int = 0) -> None:
         self.script = list(script)
         self.asked: list[Asked] = []
         self.tls = tls
@@ -70,7 +70,7 @@ class Service:
         self.running = True
         self.lock = threading.Lock()
         self.open: set[socket.socket] = set()
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = socket.create_server(("127.0.0.1", port))
         self.port = self.listener.getsockname()[1]
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}/v1/predict"
         self.threads = [threading.Thread(target=self._accept, daemon=True)]
@@ -156,9 +156,9 @@ def echo(make: Callable[[Any], Any]) -> Callable[[Asked], bytes]:
 
 
 @contextlib.contextmanager
-def serving(*script: Any, tls: ssl.SSLContext | None = None) -> Iterator[Service]:
+def serving(*script: Any, tls: ssl.SSLContext | None = None, port: int = 0) -> Iterator[Service]:
     """A Service for the time of a `with` block."""
-    service = Service(*script, tls=tls)
+    service = Service(*script, tls=tls, port=port)
     try:
         yield service
     finally:

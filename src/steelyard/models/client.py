@@ -11,7 +11,7 @@ long as Retry-After says; anything else is a failure at once. The key stands in 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
@@ -121,20 +121,20 @@ class Client:
         """A text without the secrets."""
         return self.credentials.mask(text)
 
-    async def deliver(
+    def deliver(
         self,
         body: bytes,
         *,
         read: Callable[[Answer], T | Awaitable[T]],
         url: str | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Delivery[T]:
+    ) -> Coroutine[Any, Any, Delivery[T]]:
         """Post a body, and hand a good answer to `read`; what passes is tried again.
 
         `read` says what is wanted of an answer; CutShort from it counts as a broken connection, any
         other DataError as a failure. `url` is another address to ask at.
         """
-        return await self._insist(Origin.send, body, read, url, headers)
+        return self._insist(Origin.send, body, read, url, headers)
 
     async def open(
         self, body: bytes, *, url: str | None = None, headers: Mapping[str, str] | None = None
@@ -203,11 +203,14 @@ class Client:
         tries: Tries | None = None
         self._budget.asked += 1
         while True:
-            gate = await self._enter(len(body), again=tries is not None)
-            begun = clock()
-            if gate is None:
+            gate = self._gate()
+            if self._is_free and gate.is_open:
+                gate.under_way += 1
+            elif not await self._enter(gate, len(body), again=tries is not None):
+                begun = clock()
                 failure = f"not asked any more: {self._health.given_up}"
                 return Delivery(None, failure, begun, begun, tries.made if tries else 0)
+            begun = clock()
             if tries is None:
                 tries = Tries(self.retries, self.backoff, self._health, self._budget)
             tries.made += 1
@@ -226,11 +229,8 @@ class Client:
                     whole = answer if isinstance(answer, Answer) else None
                     return Delivery(value, "", begun, answer.done, tries.made, whole)
                 refusal = await answer.read() if isinstance(answer, Stream) else answer
-                fault, failure, asked = (
-                    self._judge(refusal),
-                    self._explain(refusal),
-                    read_retry_after(refusal),
-                )
+                fault, failure = self._judge(refusal), self._explain(refusal)
+                asked = read_retry_after(refusal)
             except (DataError, OSError) as error:
                 fault, failure, asked = find_fault(error), self._describe(error), None
             if fault is Fault.BUSY:
@@ -240,23 +240,25 @@ class Client:
                 return Delivery(None, tries.failure, begun, clock(), tries.made)
             await asyncio.sleep(wait)
 
-    async def _enter(self, size: int, *, again: bool) -> Gate | None:
-        """Wait for the turn of a question of this size in bytes; None where the service was given up."""
-        gate, health = self._gate(), self._health
-        if health.given_up and not health.may_try():
-            return None
+    @property
+    def _is_free(self) -> bool:
+        return self._pace is None and self._tokens is None and not self._health.given_up
+
+    async def _enter(self, gate: Gate, size: int, *, again: bool) -> bool:
+        """Wait for the turn of a question of this size in bytes; not where the service was given up."""
+        health = self._health
+        probing = bool(health.given_up)
+        if probing and not health.may_try():
+            return False
         if self._pace is not None:
             await self._pace.wait()
         if self._tokens is not None:
             await self._tokens.wait(size * self._tokens_a_byte)
-        if gate.is_open:
-            gate.under_way += 1
-            return gate
         await gate.enter(first=again)
-        if health.given_up and not health.may_try():
+        if health.given_up and not probing:
             gate.leave()
-            return None
-        return gate
+            return False
+        return True
 
     def _gate(self) -> Gate:
         loop = asyncio.get_running_loop()

@@ -210,7 +210,8 @@ class Origin:
             except OSError as error:
                 failure = error
         if self.proxy is not None and failure is not None:
-            raise RefusedByProxy(f"the proxy {self.proxy.shown}: {failure.strerror or failure}") from failure
+            why = os.strerror(failure.errno) if failure.errno else failure
+            raise RefusedByProxy(f"the proxy {self.proxy.shown}: {why}") from failure
         raise failure or NoAddress(f"{host} has no address")
 
 
