@@ -127,6 +127,9 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
         "humaneval": Builtin(
             "steelyard.tasks.programs:humaneval", "HumanEval: functions that must pass their tests"
         ),
+        "ifeval": Builtin(
+            "steelyard.tasks.instructions:ifeval", "IFEval: prompts with instructions to follow"
+        ),
         "math": Builtin("steelyard.tasks.mathematics:math", "MATH and its exports: formulas in \\boxed"),
         "mcq": Builtin("steelyard.tasks.exams:mcq", "questions of one's own with options A, B, …"),
         "mmlu": Builtin("steelyard.tasks.exams:mmlu", "MMLU: exams of 57 subjects"),
@@ -194,6 +197,22 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
         "formula": Builtin(
             "steelyard.metrics.mathematics:formula",
             "the formula the answer gives means the same as the target",
+        ),
+        "ifeval": Builtin(
+            "steelyard.metrics.instructions.following:ifeval",
+            "all instructions of the prompt are followed, strictly and loosely",
+        ),
+        "instruction_kinds": Builtin(
+            "steelyard.metrics.instructions.following:instruction_kinds",
+            "each kind of instruction is followed",
+        ),
+        "instructions_loose": Builtin(
+            "steelyard.metrics.instructions.following:instructions_loose",
+            "the share of instructions followed, loosely",
+        ),
+        "instructions_strict": Builtin(
+            "steelyard.metrics.instructions.following:instructions_strict",
+            "the share of instructions that are followed",
         ),
         "judge": Builtin(
             "steelyard.metrics.judges:judge", "a factory: judge(model) asks a model for a grade"

@@ -1,0 +1,1 @@
+"""Instructions that an answer can be seen to follow: the 25 kinds of IFEval."""
