@@ -67,7 +67,7 @@ def test_reuse_after_a_kill_asks_nothing_twice(project: Project) -> None:
     # One was in the model and may not have been stored.
     assert 40 <= len(asked.read_text().splitlines()) <= 41
     assert len(set(asked.read_text().splitlines())) == 40
-    project.run(*words, "--reuse", home.name)
+    assert project.run("--reuse", home.name)[0] == out
     assert len(asked.read_text().splitlines()) <= 41
 
 
@@ -162,6 +162,17 @@ def test_one_that_fails_stops_no_other(project: Project) -> None:
     (home,) = project.outputs()
     assert "Traceback" in (home / "logs/broken/sums.log").read_text()
     assert project.run(*words, "--max-num-workers", "2", code=1)[0] == out
+
+
+def test_a_key_is_not_stored(project: Project) -> None:
+    words = with_data(project, extra=", api_key='sk-verysecret', generation_kwargs=dict(token='sk-other')")
+    out, err = project.call(*words)
+    said = out + err + "".join(path.read_text() for path in project.outputs()[0].rglob("*") if path.is_file())
+    assert "sk-verysecret" not in said
+    assert "sk-other" not in said
+    _, err = project.call("--reuse", code=2)
+    assert "the key of toy is not stored" in err
+    project.call("--mode", "viz")
 
 
 def test_names_are_searched_and_nothing_is_asked(project: Project) -> None:

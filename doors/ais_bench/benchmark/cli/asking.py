@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from ais_bench.benchmark.configuration.files import find_written
 from ais_bench.benchmark.datasets.merging import Batch
 from ais_bench.benchmark.models.hanging import hang
 from ais_bench.benchmark.outcome.notes import Log
@@ -17,6 +18,7 @@ from steelyard.cli.progress import ProgressLine
 from steelyard.cli.screen import printable
 from steelyard.errors import Interrupted, SteelyardError, UsageError, describe
 from steelyard.evaluation import Progress, evaluate, rescore
+from steelyard.masking import MASK
 from steelyard.models.base import Model
 from steelyard.store import Run
 
@@ -143,4 +145,11 @@ def _work(pair: Pair, work: Work, outputs: Outputs) -> Ending:
 def _open(config: Mapping[str, Any]) -> Model:
     if config.get("attr") == "local" and config.get("path") == "":
         raise UsageError(f"the model {config['abbr']} has no path", hint="path=FOLDER behind its name")
+    if repr(MASK) in repr(config):
+        hint = "name the model again, with its key"
+        raise UsageError(f"the key of {config['abbr']} is not stored with its answers", hint=hint)
+    kind = config.get("type")
+    if isinstance(kind, str) and ".py:" in kind:
+        # A class that a configuration file writes itself, by the reference that is stored.
+        config = {**config, "type": find_written(kind)}
     return hang(config)

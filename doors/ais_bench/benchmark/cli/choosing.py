@@ -36,8 +36,7 @@ class Choice:
 def choose(options: Namespace, *, stored: Path | None = None) -> Choice:
     """What flags and a configuration file name; flags come first. `stored` stands in where nothing does."""
     names = Names(options.config_dir)
-    nothing = not (options.config or options.models or options.datasets or options.custom_dataset_path)
-    path = stored if nothing else options.config
+    path = options.config if names_anything(options) else stored
     told = {} if path is None else read_file(_find_config(path, options.config_dir))
     place = str(path)
     models = _named(names, "models", options.models) or _told(told, "models", place)
@@ -69,6 +68,12 @@ def choose(options: Namespace, *, stored: Path | None = None) -> Choice:
         num_prompts=options.num_prompts or told.get("num_prompts"),
         merge=options.merge_ds or bool(told.get("merge_ds")),
     )
+
+
+def names_anything(options: Namespace) -> bool:
+    """Whether a command line names a model, a data set or a file of them."""
+    given = (options.config, options.models, options.datasets, options.custom_dataset_path)
+    return any(map(bool, given))
 
 
 def search(options: Namespace) -> list[tuple[str, str, str]]:

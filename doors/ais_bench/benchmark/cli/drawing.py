@@ -8,8 +8,8 @@ from ais_bench.benchmark.cli.asking import Ending, Pair
 from ais_bench.benchmark.outcome.outputs import Outputs
 from steelyard.albums import KEPT
 from steelyard.cli.screen import printable, tell
-from steelyard.report.contents import Contents, read_contents
-from steelyard.report.doubts import doubt_run
+from steelyard.report.contents import Contents, read_contents, stored_results
+from steelyard.report.doubts import doubt_results, doubt_run
 from steelyard.report.tables import Table
 from steelyard.store import Run
 from steelyard.types import Prompt
@@ -46,11 +46,10 @@ def tell_endings(pairs: Sequence[Pair], endings: Sequence[Ending], outputs: Outp
                 tell(f"hint: {printable(' '.join(ending.hint.split()))}")
             codes.append(_STOPPED if ending.stopped else 2 if ending.usage else 1)
             continue
-        contents = _contents(pair, outputs)
-        if contents is not None and not contents.complete:
-            for line in doubt_run(contents):
-                tell(f"! {pair.title}: {printable(line)}")
-            codes.append(1)
+        complete, doubts = _doubt(pair, outputs)
+        for line in doubts:
+            tell(f"! {pair.title}: {printable(line)}")
+        codes += [] if complete else [1]
     if _STOPPED in codes:
         return _STOPPED
     # Where every pair was refused nothing was asked, and the command is what is wrong.
@@ -64,6 +63,20 @@ def draw_page(pairs: Sequence[Pair], outputs: Outputs) -> str:
 
     found = [_contents(pair, outputs, keep=KEPT) for pair in pairs]
     return pages.draw_page([contents for contents in found if contents is not None])
+
+
+def _doubt(pair: Pair, outputs: Outputs) -> tuple[bool, list[str]]:
+    """Whether a pair is complete, and what there is to be said of its answers."""
+    folder = outputs.run(pair.abbr, pair.batch.name)
+    if not (folder / "run.json").exists():
+        return True, []
+    run = Run.open(folder)
+    results = stored_results(run)
+    if results and not any(result.failed or result.undefined for result in results):
+        # All that many records would tell is known without reading them again.
+        return True, doubt_results(results)
+    contents = read_contents(run)
+    return contents.complete, doubt_run(contents)
 
 
 def _contents(pair: Pair, outputs: Outputs, *, keep: int = 0) -> Contents | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ais_bench.benchmark.cli.arguments import LATEST
 from ais_bench.benchmark.cli.asking import Ending, Pair, ask, score, work_on
-from ais_bench.benchmark.cli.choosing import Choice, choose, search
+from ais_bench.benchmark.cli.choosing import Choice, choose, names_anything, search
 from ais_bench.benchmark.cli.drawing import draw_page, preview, tell_endings
 from ais_bench.benchmark.datasets.entries import open_set
 from ais_bench.benchmark.datasets.merging import gather
@@ -35,9 +35,7 @@ def run(options: Namespace, words: Sequence[str]) -> int:
         show(Table(("kind", "name", "where"), search(options)).text())
         return 0
     asks = options.mode in ("all", "infer")
-    outputs = None if asks and options.reuse is None else _find(options)
-    stored = next(iter(outputs.configs()), None) if outputs and not asks else None
-    choice = choose(options, stored=stored)
+    choice, outputs = _plan(options, goes_on=options.reuse is not None or not asks)
     sets = [open_set(entry, limit=choice.num_prompts) for entry in choice.datasets]
     batches = gather(sets, merge=choice.merge)
     pairs = [Pair(model, batch) for model, batch in product(choice.models, batches)]
@@ -55,14 +53,16 @@ def run(options: Namespace, words: Sequence[str]) -> int:
     return tell_endings(pairs, endings, outputs)
 
 
-def _find(options: Namespace) -> Outputs:
-    """The sitting to go on with, or whose answers are scored or drawn."""
-    wanted = None if options.reuse in (None, LATEST) else options.reuse
-    work_dir = options.work_dir
-    if work_dir is None:
-        # A configuration file may say where its runs are kept.
-        work_dir = choose(options).work_dir if options.config else Choice([], []).work_dir
-    return find(work_dir, wanted)
+def _plan(options: Namespace, *, goes_on: bool) -> tuple[Choice, Outputs | None]:
+    """What is asked, and the sitting to go on with; where nothing is named, what was asked in it."""
+    wanted = None if options.reuse == LATEST else options.reuse
+    if not goes_on:
+        return choose(options), None
+    if names_anything(options):
+        choice = choose(options)
+        return choice, find(choice.work_dir, wanted)
+    outputs = find(options.work_dir or Choice([], []).work_dir, wanted)
+    return choose(options, stored=next(iter(outputs.configs()), None)), outputs
 
 
 def _work(
