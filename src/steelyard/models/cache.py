@@ -27,7 +27,7 @@ from steelyard.errors import StoreError
 from steelyard.media.images import Image, as_image
 from steelyard.media.pixels import is_picture
 from steelyard.models.base import Model
-from steelyard.types import Request, Response
+from steelyard.types import Part, Prompt, Request, Response
 
 _OURS = 0x5374_796C  # an SQLite file that says so is one of these
 _FORMAT = 1
@@ -153,7 +153,8 @@ class Cached(Model):
     def _key(self, request: Request) -> bytes:
         digest = self._began.copy()
         turn = request.id.rpartition("#")[2] if self.repeat > 1 else ""
-        digest.update(_encoder.encode((request.prompt, request.choices, request.params, turn)))
+        prompt = _look_at(request.prompt)
+        digest.update(_encoder.encode((prompt, request.choices, request.params, turn)))
         return digest.digest()
 
 
@@ -178,6 +179,22 @@ def _is_good(request: Request, response: Response) -> bool:
     with contextlib.suppress(TypeError):
         return all(math.isfinite(value) for value in values)
     return False
+
+
+def _look_at(prompt: Prompt) -> Any:
+    """A prompt with its pictures as such, so that they are known by what they show."""
+    if isinstance(prompt, (str, Mapping)):
+        return prompt
+    return [
+        {**turn, "content": [_as_picture(part) for part in content]}
+        if isinstance(turn, Mapping) and isinstance(content := turn.get("content"), (list, tuple))
+        else turn
+        for turn in prompt
+    ]
+
+
+def _as_picture(part: Any) -> Any:
+    return as_image(part.data) if isinstance(part, Part) and part.kind == "image" else part
 
 
 def _plain(value: Any) -> Any:

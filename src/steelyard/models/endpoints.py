@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -141,29 +142,27 @@ async def _explain_connection(client: Client, gone: ModelError) -> SteelyardErro
         return ModelError(f"there is no host {parts.hostname}", hint="url=…")
     # Whoever does not understand us may understand the other of the two.
     other = {"http": "https", "https": "http"}.get(parts.scheme)
-    if other is None or not await _answers(parts.hostname or "", parts.port or _PORTS[parts.scheme], other):
+    port = parts.port or _PORTS.get(parts.scheme, 0)
+    if other is None or not await asyncio.to_thread(_answers, parts.hostname or "", port, other):
         return None
     speaks = "speaks TLS, and was asked without" if other == "https" else "does not speak TLS"
     return ModelError(f"{parts.netloc} {speaks}", hint=f"url={urlunsplit(parts._replace(scheme=other))}")
 
 
-async def _answers(host: str, port: int, scheme: str) -> bool:
+def _answers(host: str, port: int, scheme: str) -> bool:
     """Whether whoever listens answers anything in HTTP; nothing of ours is sent."""
-    trusting = None
-    if scheme == "https":
-        trusting = ssl.create_default_context()
-        trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
-
-    async def ask() -> bytes:
-        reader, writer = await asyncio.open_connection(host, port, ssl=trusting)
-        writer.write(b"GET / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n" % host.encode())
-        begin = await reader.read(5)
-        writer.close()
-        return begin
-
     try:
-        return await asyncio.wait_for(ask(), _PATIENCE) == b"HTTP/"
-    except (OSError, asyncio.TimeoutError):
+        with socket.create_connection((host, port), _PATIENCE) as plain:
+            asked = b"GET / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n" % host.encode()
+            if scheme == "http":
+                plain.sendall(asked)
+                return plain.recv(5) == b"HTTP/"
+            trusting = ssl.create_default_context()
+            trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+            with trusting.wrap_socket(plain) as sock:
+                sock.sendall(asked)
+                return sock.recv(5) == b"HTTP/"
+    except OSError:
         return False
 
 
