@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from steelyard.models.base import LocalModel as LocalModel
     from steelyard.models.base import Model as Model
     from steelyard.models.references import open_model as open_model
+    from steelyard.serving.server import Server as Server
+    from steelyard.serving.server import serve as serve
     from steelyard.store import Run as Run
     from steelyard.tasks.base import Task as Task
     from steelyard.tasks.references import open_task as open_task
@@ -57,6 +59,7 @@ _HOMES = {
     "Response": "types",
     "Run": "store",
     "Sample": "types",
+    "Server": "serving.server",
     "SteelyardError": "errors",
     "Task": "tasks.base",
     "Timing": "types",
@@ -69,6 +72,7 @@ _HOMES = {
     "open_model": "models.references",
     "open_task": "tasks.references",
     "rescore": "evaluation",
+    "serve": "serving.server",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605 - a list of names, each with its home

@@ -38,15 +38,18 @@ def run(options: Namespace) -> int:
                 raise UsageError(f"two models are called {name}", hint="name=… calls one something else")
             models[name] = model
         server = Server(models, log=lambda line: tell(printable(line)), **given)
-        show(printable(server.about))
-        sys.stdout.flush()
-        if server.warning:
-            tell(server.warning)
-        server.run()
+        server.run(begun=lambda: _tell(server))
     finally:
         for model in models.values():
             model.close()
     return 0
+
+
+def _tell(server: Server) -> None:
+    show(printable(server.about))
+    sys.stdout.flush()
+    if server.warning:
+        tell(printable(server.warning))
 
 
 def _open(named: list[str]) -> tuple[str, Model]:

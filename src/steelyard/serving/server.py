@@ -8,8 +8,10 @@ with Server({"small": model}, port=0) as server:    on a thread of its own
 from __future__ import annotations
 
 import ipaddress
+import math
 import os
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -40,10 +42,7 @@ _BACKLOG = 2048
 def serve(models: Models, **options: Any) -> None:
     """Serve models until SIGINT or SIGTERM; the options are those of a Server."""
     server = Server(models, **options)
-    server.log(server.about)
-    if server.warning:
-        server.log(server.warning)
-    server.run()
+    server.run(begun=lambda: server.log("\n".join(filter(None, [server.about, server.warning]))))
 
 
 class Server:
@@ -82,8 +81,7 @@ class Server:
         ):
             if value < least:
                 raise UsageError(f"{option} is {value}", hint=f"it must be at least {least:g}")
-        if (certificate is None) != (private_key is None):
-            raise UsageError("a certificate and its private key go together")
+        pair = _read_certificate(certificate, private_key)
         self.log = log or _write
         keys = None if api_key is None else read_keys(api_key)
         routes = Routes(open_wires([wires] if isinstance(wires, (str, Wire)) else wires))
@@ -104,26 +102,10 @@ class Server:
             log=self.log,
             access=access_log,
         )
-        config = uvicorn.Config(
-            self.app,
-            http=limit_connections(patience=patience),
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            log_level="critical",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_keep_alive=_KEPT_ALIVE,
-            timeout_graceful_shutdown=int(grace),
-            h11_max_incomplete_event_size=MOST,
-            backlog=_BACKLOG,
-            ssl_certfile=certificate,
-            ssl_keyfile=private_key,
-        )
+        config = _configure(self.app, patience=patience, grace=grace, certificate=pair)
         self._inner = _Uvicorn(config, self.app)
         self._thread: threading.Thread | None = None
-        scheme = "http" if certificate is None else "https"
+        scheme = "http" if pair is None else "https"
         self.host, self.port = host, int(self._socket.getsockname()[1])
         self.url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
@@ -139,8 +121,12 @@ class Server:
             return ""
         return f"warning: whoever reaches {self.host} may ask, for there is no API key"
 
-    def run(self) -> None:
-        """Answer until SIGINT or SIGTERM, or until it is stopped from another thread."""
+    def run(self, *, begun: Callable[[], None] = lambda: None) -> None:
+        """Answer until SIGINT or SIGTERM, or until it is stopped from another thread.
+
+        `begun` is called once it answers, and signals end it well.
+        """
+        self._inner.begun = begun
         try:
             self._inner.run(sockets=[self._socket])
         finally:
@@ -154,9 +140,17 @@ class Server:
             self._thread = None
 
     def __enter__(self) -> Server:
-        self._thread = threading.Thread(target=self.run, name="steelyard.server", daemon=True)
+        begun = threading.Event()
+
+        def run() -> None:
+            try:
+                self.run(begun=begun.set)
+            finally:
+                begun.set()
+
+        self._thread = threading.Thread(target=run, name="steelyard.server", daemon=True)
         self._thread.start()
-        self._inner.begun.wait()
+        begun.wait()
         return self
 
     def __exit__(
@@ -198,14 +192,12 @@ class _Uvicorn(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, app: Application) -> None:
         super().__init__(config)
         self.app = app
-        self.begun = threading.Event()
+        self.begun: Callable[[], None] = lambda: None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to answer."""
-        try:
-            await super().startup(sockets)
-        finally:
-            self.begun.set()
+        """Begin to answer, and say so."""
+        await super().startup(sockets)
+        self.begun()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """End at the first signal, at once at the second; neither is raised again."""
@@ -217,6 +209,41 @@ class _Uvicorn(uvicorn.Server):
         """Take nothing new."""
         self.app.ending = True
         self.should_exit = True
+
+
+def _configure(
+    app: Application, *, patience: float, grace: float, certificate: tuple[str, str] | None
+) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=limit_connections(patience=patience),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=_KEPT_ALIVE,
+        timeout_graceful_shutdown=math.ceil(grace),
+        h11_max_incomplete_event_size=MOST,
+        backlog=_BACKLOG,
+        ssl_certfile=None if certificate is None else certificate[0],
+        ssl_keyfile=None if certificate is None else certificate[1],
+    )
+
+
+def _read_certificate(certificate: str | Path | None, key: str | Path | None) -> tuple[str, str] | None:
+    """The files of a certificate and its private key, which are looked at before anything is opened."""
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        raise UsageError("a certificate and its private key go together")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except OSError as error:
+        raise UsageError(f"{certificate} and {key} are no certificate and its key: {error}") from error
+    return str(certificate), str(key)
 
 
 def _listen(host: str, port: int) -> socket.socket:
