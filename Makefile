@@ -9,10 +9,12 @@ ENGINES_PYTHON ?= python3.11
 SERVERS ?= .venv-servers
 # Clients of other people, which our server is to please.
 CLIENTS ?= .venv-clients
+# The Triton that nvidia-pytriton brings along, whose models are written in Python.
+TRITON ?= .venv-triton
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: demo test test-real test-servers test-engines check format docs bench stress clean
+.PHONY: demo test test-real test-servers test-triton test-engines check format docs bench stress clean
 
 $(VENV)/base: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -58,17 +60,26 @@ $(CLIENTS)-tgi/ready:
 	$(CLIENTS)-tgi/bin/pip install --quiet --disable-pip-version-check text-generation==0.7.0
 	touch $@
 
+$(TRITON)/ready: pyproject.toml
+	test -x $(TRITON)/bin/python || $(PYTHON) -m venv $(TRITON)
+	$(TRITON)/bin/pip install --quiet --disable-pip-version-check nvidia-pytriton==0.7.0 'tritonclient[http]==2.73.0' \
+	  pytest --editable .
+	touch $@
+
 demo: $(VENV)/base
 	$(BIN)/steelyard eval --model embedded --task arithmetic --html runs/demo.html
 
 test: $(VENV)/dev
 	$(BIN)/python -m pytest -n 2
 
-test-real: $(VENV)/real $(SERVERS)/ready $(CLIENTS)/ready $(CLIENTS)-tgi/ready test-engines
+test-real: $(VENV)/real $(SERVERS)/ready $(CLIENTS)/ready $(CLIENTS)-tgi/ready $(TRITON)/ready test-engines
 	$(BIN)/python -m pytest -m real
 
 test-servers: $(VENV)/real $(SERVERS)/ready $(ENGINES)/ready
 	$(BIN)/python -m pytest -m real tests/models/test_services_real.py
+
+test-triton: $(VENV)/dev $(TRITON)/ready
+	$(BIN)/python -m pytest -m real tests/wire/test_triton_real.py
 
 # Each engine in a process of its own: both change what they find in it.
 test-engines: $(ENGINES)/ready
@@ -102,4 +113,4 @@ stress: $(VENV)/base
 	$(BIN)/python benchmarks/kills.py
 
 clean:
-	rm -rf $(VENV) $(ENGINES) $(SERVERS) $(CLIENTS) $(CLIENTS)-tgi build dist .mypy_cache .ruff_cache .pytest_cache runs
+	rm -rf $(VENV) $(ENGINES) $(SERVERS) $(CLIENTS) $(CLIENTS)-tgi $(TRITON) build dist .mypy_cache .ruff_cache .pytest_cache runs

@@ -1,53 +1,53 @@
-"""The real Triton on the CPU: the program inside nvidia-pytriton, started with the models of the tests."""
+"""The real Triton on the CPU: the program inside nvidia-pytriton, started with the models of the tests.
+
+`make .venv-triton/ready` sets up what it needs.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
-import site
 import socket
 import subprocess
-import sys
-import sysconfig
 import time
 import urllib.request
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 MODELS = Path(__file__).parent / "triton_models"
+PYTHON = Path(os.environ.get("TRITON", Path(__file__).parents[2] / ".venv-triton")) / "bin/python"
 PATIENCE = 120
+_WHERE = """
+import json, sys, sysconfig
+print(json.dumps([sysconfig.get_path("purelib"), sysconfig.get_config_var("LIBDIR"), sys.version_info[:2]]))
+"""
 
 
 @contextlib.contextmanager
 def serving_triton(folder: Path) -> Iterator[str]:
     """The address of a Triton with the models of the tests, which keeps what it needs in a folder."""
-    found = find_spec("pytriton")
-    assert found is not None and found.origin is not None
-    packages = Path(found.origin).parents[1]
-    program = Path(found.origin).parent / "tritonserver"
+    told = subprocess.run([PYTHON, "-c", _WHERE], capture_output=True, check=True).stdout
+    packages, libraries, version = json.loads(told)
+    program = Path(packages) / "pytriton/tritonserver"
     # The backend looks for the program that runs Python beside itself.
     backends = shutil.copytree(program / "backends", folder / "backends")
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    shutil.copy(
-        program / "python_backend_stubs" / version / "triton_python_backend_stub", backends / "python"
-    )
+    stub = program / "python_backend_stubs" / ".".join(map(str, version)) / "triton_python_backend_stub"
+    shutil.copy(stub, backends / "python")
     models = shutil.copytree(MODELS, folder / "models", ignore=shutil.ignore_patterns("__pycache__"))
-    libraries = [packages / "nvidia_pytriton.libs", sysconfig.get_config_var("LIBDIR")]
     environment = {
         **os.environ,
-        "LD_LIBRARY_PATH": ":".join(map(str, libraries)),
-        "PYTHONPATH": ":".join(site.getsitepackages()),
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "VIRTUAL_ENV": sys.prefix,
+        "LD_LIBRARY_PATH": f"{packages}/nvidia_pytriton.libs:{libraries}",
+        "PYTHONPATH": packages,
+        "PATH": f"{PYTHON.parent}:{os.environ['PATH']}",
+        "VIRTUAL_ENV": str(PYTHON.parents[1]),
     }
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    log = folder / "triton.log"
     flags = {
         "model-repository": models,
         "backend-directory": backends,
@@ -56,9 +56,10 @@ def serving_triton(folder: Path) -> Iterator[str]:
         "allow-grpc": "false",
         "allow-metrics": "false",
     }
+    log = folder / "triton.log"
     with log.open("wb") as said:
         server = subprocess.Popen(
-            [program / "bin" / "tritonserver", *(f"--{name}={value}" for name, value in flags.items())],
+            [program / "bin/tritonserver", *(f"--{name}={value}" for name, value in flags.items())],
             env=environment,
             stdout=said,
             stderr=subprocess.STDOUT,

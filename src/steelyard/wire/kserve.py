@@ -194,7 +194,8 @@ class _Inference(Exchange):
         inputs = []
         for name, value in prompt.items() if isinstance(prompt, Mapping) else ():
             values = list(value) if isinstance(value, (list, tuple)) else [value]
-            inputs.append(tensor_of(name, values, shape=self._shape(1, len(values))))
+            kind = self.wire.tensors.get(name, "")
+            inputs.append(tensor_of(name, values, shape=self._shape(1, len(values)), datatype=kind))
         return inputs
 
     def _shape(self, count: int, size: int) -> list[int]:
