@@ -24,13 +24,15 @@ import pytest
 pytest.importorskip("vllm", reason="needs vLLM and SGLang: make test-engines", exc_type=ImportError)
 pytest.importorskip("sglang", reason="needs vLLM and SGLang: make test-engines", exc_type=ImportError)
 
-from engines import PROMPTS, SGLANG, ask, picture, vision_requests, write_vision_model
+from engines import CHOICES, PROMPTS, SGLANG, ask, picture, vision_requests, write_vision_model
 
 from model_interface.model_factory import ModelFactory
 from steelyard import open_model
 from steelyard.engine import answer
 from steelyard.models.base import Model
+from steelyard.models.http import HttpModel
 from steelyard.types import Message, Part, Request, Response
+from steelyard.wire.completions import Completions
 
 pytestmark = [pytest.mark.real, pytest.mark.engines, pytest.mark.filterwarnings("ignore")]
 PATIENCE = 300
@@ -230,6 +232,20 @@ def test_the_door_asks_the_server(served: tuple[str, str], ours: Model) -> None:
             assert measured["tokens_in"] == expected.tokens.input
             assert 0 < measured["ttft"] < measured["seconds"]
             assert model.predict_on_image(files()["png"], "What does it show?")
+
+
+def test_choices_are_as_likely_as_to_transformers(served: tuple[str, str], ours: Model) -> None:
+    # SGLang always writes something behind what it echoes.
+    likelihood = {"vllm": "echo", "sglang": "echo-each"}[served[0]]
+    asked = [Request("0", PROMPTS[4], choices=these) for these in CHOICES]
+    theirs = HttpModel(served[1], wire=Completions(model="tiny", likelihood=likelihood), timeout=60)
+    try:
+        for their, our in zip(answer(theirs, asked), answer(ours, asked)):
+            assert their.error is None
+            assert their.scores == pytest.approx(our.scores, abs=1e-3)
+            assert their.raw == our.raw
+    finally:
+        theirs.close()
 
 
 def test_what_both_have_beside_the_protocol(theirs: Model) -> None:
