@@ -98,7 +98,9 @@ def test_a_configuration_of_several_files(project: Project) -> None:
 
 def test_names_of_another_tool_are_known(project: Project) -> None:
     with_gsm8k(project)
-    text = GSM8K.replace("ais_bench.benchmark.", "opencompass.").replace("mmengine.config", "mmengine.config")
+    place = "from opencompass.utils.text_postprocessors import first_option_postprocess\n"
+    own = "from ais_bench.benchmark.utils.postprocess.model_postprocessors import math_postprocess\n"
+    text = GSM8K.replace("ais_bench.benchmark.", "opencompass.") + place + own
     project.write("old.py", text + toy_model("'2'") + "\ndatasets = gsm8k_datasets\n")
     out, _ = project.call("old.py", "--dry-run")
     assert "[system] Be brief." in out

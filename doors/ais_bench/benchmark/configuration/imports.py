@@ -27,6 +27,14 @@ FILES = "_ais_bench_files"
 _HOME = "ais_bench.benchmark"
 _CONFIGS = f"{_HOME}.configs"
 _ELSEWHERE = "opencompass"
+_POSTPROCESSORS = f"{_HOME}.datasets.postprocessors"
+# The same functions are known by several places.
+_ALSO = {
+    f"{_HOME}.utils.text_postprocessors": _POSTPROCESSORS,
+    f"{_HOME}.utils.postprocess": _POSTPROCESSORS,
+    f"{_HOME}.utils.postprocess.text_postprocessors": _POSTPROCESSORS,
+    f"{_HOME}.utils.postprocess.model_postprocessors": _POSTPROCESSORS,
+}
 _READ_AS_DATA = {
     f"{_HOME}.partitioners": "NaivePartitioner SizePartitioner NumWorkerPartitioner",
     f"{_HOME}.runners": "LocalRunner LocalAPIRunner",
@@ -75,6 +83,8 @@ def _filling(fullname: str) -> Callable[[str], Any] | None:
     if fullname in _READ_AS_DATA:
         # Their machinery is the engine here; that a file names them is all there is to them.
         return _one_of({name: type(name, (), {}) for name in _READ_AS_DATA[fullname].split()})
+    if fullname in _ALSO:
+        return _alias(_ALSO[fullname])
     if fullname == _ELSEWHERE or fullname.startswith(_ELSEWHERE + "."):
         return _alias(_HOME + fullname.removeprefix(_ELSEWHERE))
     if fullname == _CONFIGS:
