@@ -135,6 +135,7 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
         "mmlu": Builtin("steelyard.tasks.exams:mmlu", "MMLU: exams of 57 subjects"),
         "page_order": Builtin("steelyard.tasks.vision:page_order", "pages that are out of order"),
         "pages": Builtin("steelyard.tasks.vision:pages", "what kind of document it is: labels=…"),
+        "qa": Builtin("steelyard.tasks.written:qa", "questions of one's own with short answers"),
         "questions": Builtin("steelyard.tasks.written:questions", "questions with short answers"),
         "summaries": Builtin("steelyard.tasks.written:summaries", "texts with a reference summary"),
         "transcribe": Builtin("steelyard.tasks.vision:transcribe", "all the text of a picture"),

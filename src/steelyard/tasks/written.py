@@ -36,6 +36,11 @@ def questions(*, data: Any, name: str = "questions", **options: Any) -> Task:
     return Task(name=name, data=data, **{**preset, **options})
 
 
+def qa(*, data: Any, name: str = "qa", **options: Any) -> Task:
+    """Questions of one's own with short answers, in the columns that such files usually have."""
+    return questions(data=data, name=name, **options)
+
+
 def summaries(*, data: Any, name: str = "summaries", **options: Any) -> Task:
     """Texts with a reference summary: ROUGE-L."""
     preset = {
