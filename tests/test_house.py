@@ -83,8 +83,8 @@ def _is_nested(tree: ast.Module, wanted: ast.AST) -> bool:
 def test_public_names() -> None:
     assert steelyard.__all__ == [
         "Chunk", "Corpus", "Cost", "Data", "Image", "LocalModel", "Meter", "Model", "Part", "Record",
-        "Request", "Response", "Run", "Sample", "Server", "SteelyardError", "Task", "Timing", "Tokens", "answer",
-        "answer_async", "evaluate", "execute", "measure", "open_model", "open_task", "rescore",
+        "Request", "Response", "Run", "Sample", "Server", "SteelyardError", "Task", "Timing", "Tokens",
+        "answer", "answer_async", "evaluate", "execute", "measure", "open_model", "open_task", "rescore",
         "serve",
     ]  # fmt: skip
     for name in steelyard.__all__:

@@ -179,6 +179,13 @@ def test_what_cannot_be_served_is_said_at_once() -> None:
         Server(model, port=server.port)
 
 
+def test_a_server_that_is_never_run_lets_go_of_what_it_took() -> None:
+    server = Server("embedded", port=0, wires="openai")
+    server.stop()
+    with Server(FunctionModel(shout), port=server.port, wires="openai") as other:
+        assert other.url == server.url
+
+
 def test_models_that_are_given_stay_open_and_those_that_are_named_are_closed() -> None:
     given = Embedded()
     with Server({"given": given, "named": "embedded"}, port=0, wires="openai") as server:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -34,6 +34,14 @@ _EVENTS = {
 _LARGE = 2**18
 
 
+class Limits(NamedTuple):
+    """The most bytes of a body, the seconds until its next part is there, and those of a whole answer."""
+
+    body: int
+    patience: float
+    timeout: float
+
+
 class Application:
     """Answers every call, whatever is in it."""
 
@@ -43,14 +51,12 @@ class Application:
         routes: Routes,
         *,
         keys: Keys | None,
-        most: int,
-        patience: float,
-        timeout: float,
+        limits: Limits,
         log: Callable[[str], None],
         access: bool,
     ) -> None:
         self.models, self.routes, self.keys = models, routes, keys
-        self.most, self.patience, self.timeout = most, patience, timeout
+        self.limits = limits
         self.metrics = Metrics()
         self.ending = False
         self._log, self._access = log, access
@@ -120,7 +126,7 @@ class Application:
         return None, path, None
 
     async def _exchange(self, visit: Visit, route: Route, call: Call, model: str | None) -> None:
-        body = await visit.read(most=self.most, patience=self.patience)
+        body = await visit.read(most=self.limits.body, patience=self.limits.patience)
         if self.ending:
             raise Refusal(503, "the server is ending", headers={"Connection": "close"})
         exchange = await _accept(route.wire, call._replace(body=body))
@@ -158,8 +164,8 @@ class Application:
 
         gone = loop.create_task(visit.hang_up())
         gone.add_done_callback(hung_up := lambda _: end(Gone()))
-        late = Refusal(504, f"no whole answer within {self.timeout:g} s")
-        timer = loop.call_later(self.timeout, end, late)
+        late = Refusal(504, f"no whole answer within {self.limits.timeout:g} s")
+        timer = loop.call_later(self.limits.timeout, end, late)
         try:
             await answering
         except asyncio.CancelledError:

@@ -7,36 +7,26 @@ with Server({"small": model}, port=0) as server:    on a thread of its own
 
 from __future__ import annotations
 
-import ipaddress
-import math
-import os
-import socket
-import ssl
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any
 
-import uvicorn
-
-from steelyard.errors import SteelyardError, UsageError
+from steelyard.errors import UsageError
 from steelyard.models.base import Model
 from steelyard.models.references import open_model
 from steelyard.serving.answers import Served
-from steelyard.serving.app import Application
-from steelyard.serving.connections import MOST, limit_connections
+from steelyard.serving.app import Application, Limits
 from steelyard.serving.keys import read_keys
+from steelyard.serving.listening import Uvicorn, configure, is_local, listen, read_certificate
 from steelyard.serving.places import Places
 from steelyard.serving.routes import WIRES, Routes, open_wires
 from steelyard.wire.base import Wire
 
 Models = Any
 """A model or a reference to one, several of them, or a mapping from names to them."""
-
-_KEPT_ALIVE = 75
-_BACKLOG = 2048
 
 
 def serve(models: Models, **options: Any) -> None:
@@ -71,39 +61,23 @@ class Server:
         a time (as many as it likes), `queue` how many may wait beside. A client may take `patience` seconds
         for the next part of what it asks, an answer `timeout` in all; `grace` is what answers under way
         are given when the server ends."""
-        for option, value, least in (
-            ("queue", queue, 0),
-            ("concurrency", 1 if concurrency is None else concurrency, 1),
-            ("max_body", max_body, 1),
-            ("patience", patience, 1e-3),
-            ("timeout", timeout, 1e-3),
-            ("grace", grace, 0),
-        ):
-            if value < least:
-                raise UsageError(f"{option} is {value}", hint=f"it must be at least {least:g}")
-        pair = _read_certificate(certificate, private_key)
+        _check(0, queue=queue, grace=grace)
+        _check(1, concurrency=concurrency, max_body=max_body)
+        _check(1e-3, patience=patience, timeout=timeout)
+        pair = read_certificate(certificate, private_key)
         self.log = log or _write
         keys = None if api_key is None else read_keys(api_key)
         routes = Routes(open_wires([wires] if isinstance(wires, (str, Wire)) else wires))
-        self._socket = _listen(host, port)
+        self._socket = listen(host, port)
         self._opened: list[Model] = []
         try:
             served = self._open(models, queue=queue, concurrency=concurrency)
         except BaseException:
             self._close()
             raise
-        self.app = Application(
-            served,
-            routes,
-            keys=keys,
-            most=max_body,
-            patience=patience,
-            timeout=timeout,
-            log=self.log,
-            access=access_log,
-        )
-        config = _configure(self.app, patience=patience, grace=grace, certificate=pair)
-        self._inner = _Uvicorn(config, self.app)
+        limits = Limits(max_body, patience, timeout)
+        self.app = Application(served, routes, keys=keys, limits=limits, log=self.log, access=access_log)
+        self._inner = Uvicorn(configure(self.app, grace=grace, certificate=pair), self.app)
         self._thread: threading.Thread | None = None
         scheme = "http" if pair is None else "https"
         self.host, self.port = host, int(self._socket.getsockname()[1])
@@ -117,7 +91,7 @@ class Server:
     @property
     def warning(self) -> str:
         """What to mind of how it is served, if anything."""
-        if self.app.keys is not None or _is_local(self.host):
+        if self.app.keys is not None or is_local(self.host):
             return ""
         return f"warning: whoever reaches {self.host} may ask, for there is no API key"
 
@@ -138,6 +112,8 @@ class Server:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+        elif not self._inner.started:
+            self._close()
 
     def __enter__(self) -> Server:
         begun = threading.Event()
@@ -186,88 +162,10 @@ class Server:
             model.close()
 
 
-class _Uvicorn(uvicorn.Server):
-    """uvicorn's server, which says when it answers, and ends quietly."""
-
-    def __init__(self, config: uvicorn.Config, app: Application) -> None:
-        super().__init__(config)
-        self.app = app
-        self.begun: Callable[[], None] = lambda: None
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to answer, and say so."""
-        await super().startup(sockets)
-        self.begun()
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """End at the first signal, at once at the second; neither is raised again."""
-        if self.should_exit:
-            self.force_exit = True
-        self.end()
-
-    def end(self) -> None:
-        """Take nothing new."""
-        self.app.ending = True
-        self.should_exit = True
-
-
-def _configure(
-    app: Application, *, patience: float, grace: float, certificate: tuple[str, str] | None
-) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        http=limit_connections(patience=patience),
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        log_level="critical",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=_KEPT_ALIVE,
-        timeout_graceful_shutdown=math.ceil(grace),
-        h11_max_incomplete_event_size=MOST,
-        backlog=_BACKLOG,
-        ssl_certfile=None if certificate is None else certificate[0],
-        ssl_keyfile=None if certificate is None else certificate[1],
-    )
-
-
-def _read_certificate(certificate: str | Path | None, key: str | Path | None) -> tuple[str, str] | None:
-    """The files of a certificate and its private key, which are looked at before anything is opened."""
-    if certificate is None and key is None:
-        return None
-    if certificate is None or key is None:
-        raise UsageError("a certificate and its private key go together")
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
-    except OSError as error:
-        raise UsageError(f"{certificate} and {key} are no certificate and its key: {error}") from error
-    return str(certificate), str(key)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Said to be TCP, or asyncio would not have it send the head of an answer at once.
-    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        if os.name == "posix":
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
-        listening.listen(_BACKLOG)
-    except OSError as error:
-        hint = "--port 0 takes any that is free" if port else ""
-        listening.close()
-        said = error.strerror or error
-        raise SteelyardError(f"cannot listen at {host}:{port}: {said}", hint=hint) from error
-    return listening
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _check(least: float, **options: float | None) -> None:
+    for option, value in options.items():
+        if value is not None and value < least:
+            raise UsageError(f"{option} is {value}", hint=f"it must be at least {least:g}")
 
 
 def _write(text: str) -> None:
