@@ -52,7 +52,7 @@ def spending_of(contents: Contents) -> Spending:
     covered = sum(sitting.get("answers", 0) for sitting in about.get("cost") or [])
     wall = cost["wall"] if cost and covered >= contents.answers else 0.0
     good = contents.answers - contents.failed - contents.known
-    tokens, price = contents.tokens, contents.price
+    tokens = contents.tokens
     return Spending(
         load=about.get("load"),
         cost=cost,
@@ -65,9 +65,16 @@ def spending_of(contents: Contents) -> Spending:
         tokens_per_second=tokens["output"] / wall if wall and tokens["output"] else None,
         tokens=dict(tokens) if contents.counted else None,
         uncounted=contents.answers - contents.known - contents.counted,
-        price=price.cost(tokens) if price and contents.counted else None,
-        currency=price.currency if price else None,
+        price=_price_of(contents),
+        currency=contents.price.currency if contents.price else None,
     )
+
+
+def _price_of(contents: Contents) -> float | None:
+    """What the counted answers cost; nothing where a cache knew them all, None where nobody knows."""
+    if contents.price is None or (not contents.counted and contents.known < contents.answers):
+        return None
+    return contents.price.cost(contents.tokens)
 
 
 def tell_times(contents: Contents) -> Iterator[tuple[str, str]]:
