@@ -266,7 +266,7 @@ def _describe_serve(parser: Parser) -> None:
 
 
 def _describe_list(parser: Parser) -> None:
-    kinds = ["models", "data", "tasks", "metrics", "wires", "extractors"]
+    kinds = ["models", "data", "layouts", "tasks", "metrics", "wires", "extractors"]
     parser.add_argument(
         "kind",
         nargs="?",
