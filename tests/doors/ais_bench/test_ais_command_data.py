@@ -12,6 +12,7 @@ from ais_project import Project, toy_model
 from ais_bench.benchmark.configuration.presets import PRESETS, copy_preset
 from ais_bench.benchmark.datasets.entries import open_set
 from ais_bench.benchmark.outcome.results import results_of
+from chat_service import chatting, pictures
 from steelyard.builtin import BUILTINS
 from steelyard.evaluation import evaluate
 
@@ -98,6 +99,31 @@ def test_word_problems_of_the_users_own(project: Project) -> None:
     assert (line["gold"], line["origin_prompt"].count("train")) == ("1234", 4)
     (row,) = ask(project, "--datasets", "gsm8k_gen_0_shot_cot_chat_prompt", "--num-prompts", "2")
     assert row[4] == "0.00"
+
+
+def test_instructions_are_scored_four_ways(project: Project) -> None:
+    kinds = ["punctuation:no_comma", "change_case:english_lowercase"]
+    rows = [{"key": 1, "prompt": "sum", "instruction_id_list": kinds, "kwargs": [{}, {}]}]
+    project.write("ais_bench/datasets/ifeval/input_data.jsonl", json.dumps(rows[0]) + "\n")
+    rows = ask(project, "--datasets", "ifeval_0_shot_gen_str")
+    assert [(row[2], row[4]) for row in rows] == [
+        ("Prompt-level-strict-accuracy", "0.00"),
+        ("Prompt-level-loose-accuracy", "0.00"),
+        ("Inst-level-strict-accuracy", "50.00"),
+        ("Inst-level-loose-accuracy", "50.00"),
+    ]
+
+
+def test_questions_about_pictures(project: Project) -> None:
+    image = pytest.importorskip("PIL.Image")
+    home = project.write("ais_bench/datasets/textvqa/textvqa_val.jsonl", "").parent
+    image.new("RGB", (24, 16), "red").save(home / "red.png")
+    row = {"image": "red.png", "question": "Which colour?", "answers": ["red"] * 10}
+    (home / "textvqa_val.jsonl").write_text(json.dumps(row) + "\n")
+    with chatting(lambda asked: "red" if pictures(asked)[0].size == (24, 16) else "blue") as service:
+        words = ["vllm_api_general_chat", f"host_port={service.port}", "host_ip=127.0.0.1", "model=served"]
+        out, _ = project.call("--models", *words, "--datasets", "textvqa_gen")
+    assert re.search(r"textvqa +\w{6} +accuracy +gen +100.00", out)
 
 
 def test_files_of_ones_own(project: Project) -> None:

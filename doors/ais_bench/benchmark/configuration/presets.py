@@ -53,6 +53,13 @@ _LETTER = (
     "{input}\n{options}\nThink step by step, then end with a line that says "
     '"The answer is" and the letter of the right option.'
 )
+_CHINESE = "{input}\n{options}\n请一步一步地思考，最后一行写“答案是”和正确选项的字母。"
+_FOLLOWED = {
+    "ifeval.strict": "Prompt-level-strict-accuracy",
+    "ifeval.loose": "Prompt-level-loose-accuracy",
+    "instructions_strict": "Inst-level-strict-accuracy",
+    "instructions_loose": "Inst-level-loose-accuracy",
+}
 _GSM8K = "gen_4_shot_cot_chat_prompt gen_4_shot_cot_str gen_0_shot_cot_chat_prompt gen_0_shot_cot_str"
 _STEPWISE = "gen_0_shot_cot_chat_prompt gen_0_shot_cot_str"
 _EXAMS = "gen_5_shot_str gen_0_shot_str gen_0_shot_cot_chat_prompt ppl_5_shot_str ppl_0_shot_str"
@@ -71,9 +78,10 @@ _SETS: Mapping[str, Mapping[str, Any]] = {
     "aime2025": {"forms": _STEPWISE, "task": "aime", "cot": _STEPS, "files": "aime2025.jsonl"},
     "mmlu": {"forms": _EXAMS, "task": "mmlu", "cot": _LETTER, "subsets": "subject",
         "files": f"the folders {_FOLDERS}"},
-    "ceval": {"forms": _EXAMS, "task": "ceval", "subsets": "subject",
+    "ceval": {"forms": _EXAMS, "task": "ceval", "cot": _CHINESE, "subsets": "subject",
         "files": "the folders dev, val and test"},
-    "cmmlu": {"forms": _EXAMS, "task": "cmmlu", "subsets": "subject", "files": f"the folders {_FOLDERS}"},
+    "cmmlu": {"forms": _EXAMS, "task": "cmmlu", "cot": _CHINESE, "subsets": "subject",
+        "files": f"the folders {_FOLDERS}"},
     "ARC_c": {"forms": _ARC, "task": "arc_challenge", "path": "ARC/ARC-c",
         "files": "ARC-Challenge-Test.jsonl"},
     "ARC_e": {"forms": _ARC, "task": "arc_easy", "path": "ARC/ARC-e", "files": "ARC-Easy-Test.jsonl"},
@@ -81,16 +89,12 @@ _SETS: Mapping[str, Mapping[str, Any]] = {
         "forms": "gen_0_shot", "task": "humaneval", "files": "human-eval-v2-20210705.jsonl",
         "metric": "humaneval_pass@1",
     },
-    "ifeval": {"forms": "0_shot_gen_str", "task": "ifeval", "files": "input_data.jsonl"},
+    "ifeval": {"forms": "0_shot_gen_str", "task": "ifeval", "files": "input_data.jsonl", "metric": _FOLLOWED},
     "textvqa": {"forms": "gen", "task": "vqa", "files": "textvqa_val.jsonl"},
 }  # fmt: skip
 _FORM = re.compile(r"(?:(gen|ppl)_?)?(?:(\d+)_shot_?)?(?:(gen|ppl)_?)?(cot_)?(str|chat_prompt)?")
 
-_USUAL = {
-    "gsm8k_gen": "gsm8k_gen_4_shot_cot_chat_prompt",
-    "demo_gsm8k_gen": "demo_gsm8k_gen_4_shot_cot_chat_prompt",
-}
-_USUAL |= {f"{name}_gen": f"{name}_{_SETS[name]['forms'].split()[0]}" for name in _SETS}
+_USUAL = {f"{name}_gen": f"{name}_{_SETS[name]['forms'].split()[0]}" for name in _SETS}
 _USUAL |= {f"{name}_ppl": f"{name}_ppl_0_shot_str" for name in ("mmlu", "ceval", "cmmlu", "ARC_c", "ARC_e")}
 
 

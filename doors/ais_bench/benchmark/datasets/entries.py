@@ -33,16 +33,22 @@ _LIKELIHOOD = {"mmlu": "letter-likelihood", "ceval": "letter-likelihood", "cmmlu
 
 @dataclass(frozen=True)
 class AskedSet:
-    """A data set as it is asked: its name in results, its task, and how its main metric is called."""
+    """A data set as it is asked: its name in results, its task, how its first metric or each is called."""
 
     abbr: str
     task: Task
     mode: str = "gen"
     chat: bool | None = None
-    metric: str = "accuracy"
+    metric: str | Mapping[str, str] = "accuracy"
     kind: str = ""
     subsets: str = ""
     """The column whose values have results of their own, which are averaged."""
+
+    def label_of(self, metric: str, *, first: bool) -> str:
+        """What results call a metric of the engine."""
+        if isinstance(self.metric, str):
+            return self.metric if first else metric
+        return self.metric.get(metric, metric)
 
     @property
     def version(self) -> str:
@@ -135,7 +141,7 @@ def _open_task(entry: Mapping[str, Any]) -> AskedSet:
     params = {"max_tokens": most} if most else {}
     task = replace(task, name=str(entry["abbr"]), params=params, extract=extract)
     chat = None if prompt is None else prompt == "chat"
-    metric = str(entry.get("metric", "accuracy"))
+    metric = entry.get("metric", "accuracy")
     subsets = str(entry.get("subsets") or "")
     return AskedSet(task.name, task, mode=mode, chat=chat, metric=metric, kind=name, subsets=subsets)
 

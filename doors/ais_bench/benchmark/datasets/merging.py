@@ -90,4 +90,4 @@ def _kind_of(one: AskedSet) -> tuple[Any, ...]:
     extract = one.task.extract
     names = tuple(name_of(metric) for metric in one.task.metrics)
     scoring = repr(identify_scoring(one.task.metrics, extract))
-    return one.kind, one.mode, one.chat, one.metric, names, scoring, one.subsets
+    return one.kind, one.mode, one.chat, str(one.metric), names, scoring, one.subsets

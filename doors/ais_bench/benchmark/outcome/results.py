@@ -103,7 +103,7 @@ def _figure(result: Result, one: AskedSet, *, first: bool = True) -> dict[str, A
     numbers = {name: getattr(result, name) for name in ("value", "stderr", "low", "high", "answered")}
     scaled = {name: number if number is None or whole else 100 * number for name, number in numbers.items()}
     return {
-        "metric": one.metric if first else result.metric,
+        "metric": one.label_of(result.metric, first=first),
         "name": result.metric,
         **scaled,
         "n": result.n,
