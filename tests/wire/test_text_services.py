@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from recorded import Case, recorded
 
-from faulty_service import Service, reply, serving
+from faulty_service import Asked, Service, reply, serving
 from steelyard.engine import answer
+from steelyard.errors import UsageError
 from steelyard.models.references import open_model
 from steelyard.types import Request, Response, Tokens
 
@@ -118,3 +119,60 @@ def test_tensors_carry_several_questions_and_binary_answers() -> None:
             asked.body[int(asked.headers["inference-header-content-length"]) :]
             == b"\x0f\0\0\0Two plus two is"
         )
+
+
+def scored(asked: Asked) -> bytes:
+    """What a service tells of a text whose tokens are its words, each as likely as it is long."""
+    words = asked.json["inputs"].split(" ")
+    parameters = asked.json["parameters"]
+    details: dict[str, Any] = {"finish_reason": "length", "generated_tokens": 1, "tokens": []}
+    if parameters.get("decoder_input_details"):
+        odds = [None, *(-len(word) / 10 for word in words)]
+        ids = [1, *map(len, words)]
+        told = [{"id": n, "text": word, "logprob": odd} for n, word, odd in zip(ids, ["<s>", *words], odds)]
+        details["prefill"] = told
+    if count := parameters.get("top_n_tokens"):
+        texts = [" B", " A", "\n", "The", " D", "x"]
+        likeliest = [{"id": n, "text": text, "logprob": -1.0 - n} for n, text in enumerate(texts)]
+        details["top_tokens"] = [likeliest[:count]]
+    return reply({"generated_text": " x", "details": details})
+
+
+def choose(service: Service, *choices: str, **options: Any) -> Response:
+    model = open_model(f"http://127.0.0.1:{service.port}", wire="tgi", retries=0, **options)
+    try:
+        return answer(model, [Request("0", "Two plus two is", choices=choices)])[0]
+    finally:
+        model.close()
+
+
+def test_likelihoods_of_the_tokens_of_a_prompt() -> None:
+    with serving(scored) as service:
+        response = choose(service, " four", " twenty two", likelihood="prefill")
+        asked = sorted(one.json["inputs"] for one in service.asked)
+        assert asked == [f"Two plus two is{more}" for more in ("", " four", " twenty two")]
+        assert service.asked[0].json["parameters"] == {
+            "max_new_tokens": 1, "do_sample": False, "details": True, "decoder_input_details": True,
+        }  # fmt: skip
+    assert response.error is None
+    assert response.scores == pytest.approx([-0.4, -0.9])
+    assert (response.raw, response.tokens) == ({"tokens": [1, 2]}, Tokens(5 + 6 + 7, 3))
+
+
+def test_likelihoods_of_the_first_token() -> None:
+    with serving(scored) as service:
+        response = choose(service, " A", " B", " C", likelihood="first-token")
+        assert [one.json["parameters"]["top_n_tokens"] for one in service.asked] == [5]
+    assert response.error is None
+    assert isinstance(response.scores, (list, tuple))
+    assert response.scores[:2] == pytest.approx([-2.0, -1.0])
+    assert response.scores[2] <= -5.0
+
+
+def test_a_service_that_tells_no_likelihoods() -> None:
+    with serving(reply({"generated_text": "x", "details": {"prefill": []}})) as service:
+        assert "--enable-prefill-logprobs" in (choose(service, " A", likelihood="prefill").error or "")
+        assert "no top_logprobs" in (choose(service, " A", likelihood="first-token").error or "")
+        assert "no likelihoods of choices" in (choose(service, " A").error or "")
+    with pytest.raises(UsageError, match=r"likelihood=echo is no way .* .prefill, first-token."):
+        open_model("http://127.0.0.1:9", wire="tgi", likelihood="echo")

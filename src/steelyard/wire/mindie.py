@@ -31,6 +31,7 @@ class MindIE(TGI):
     """Generation as MindIE has it; with `details` it counts the tokens."""
 
     routes: Sequence[str] = (_PATH,)
+    likelihoods: Sequence[str] = ()
 
     def locate(self, url: str) -> str:
         """The address with /infer below it."""

@@ -18,6 +18,7 @@ import msgspec
 from steelyard.errors import DataError
 from steelyard.types import Request, Response
 from steelyard.wire.base import Call, Exchange, Wire
+from steelyard.wire.openai_errors import decode_json
 
 LISTS = ("outputs", "predictions", "results")
 TEXTS = ("text", "prediction", "summary", "label", "answer", "output", "generated_text", "content")
@@ -35,13 +36,17 @@ class Plain(Wire):
 
     def accept(self, call: Call) -> Exchange:
         """The server's side of a list of texts and objects."""
-        inputs = _decode(call.body)
+        inputs = decode_json(call.body)
         if not isinstance(inputs, list):
             raise DataError(f"a JSON list of inputs was expected, not {_kind(inputs)}")
         for index, value in enumerate(inputs):
             if not isinstance(value, (str, dict)):
                 raise DataError(f"input {index} is {_kind(value)}", hint="a text or an object was expected")
         return PlainExchange([Request(id=str(index), prompt=value) for index, value in enumerate(inputs)])
+
+    def encode_failure(self, status: int, message: str) -> bytes:
+        """An object with the error."""
+        return msgspec.json.encode({"error": message})
 
 
 class PlainExchange(Exchange):
@@ -55,7 +60,7 @@ class PlainExchange(Exchange):
 
     def decode_whole(self, body: bytes, headers: Mapping[str, str]) -> Sequence[Response]:
         """The answers, one an input; whatever else the body is, is a DataError."""
-        answer = _decode(body)
+        answer = decode_json(body)
         values = answer
         if isinstance(answer, dict):
             values = next((answer[key] for key in LISTS if isinstance(answer.get(key), list)), None)
@@ -118,14 +123,6 @@ def _answer(response: Response) -> dict[str, Any]:
     if response.scores is not None:
         answer["scores"] = response.scores
     return answer
-
-
-def _decode(body: bytes) -> Any:
-    try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        seen = body[:80].decode("utf-8", "replace")
-        raise DataError(f"the body is not JSON: {error}; it begins with {seen!r}") from error
 
 
 def _is_number(value: Any) -> bool:

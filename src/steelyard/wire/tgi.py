@@ -9,30 +9,38 @@
 
 The last event has the whole text. At the root the answer is a list of one, or in events where the body
 says so. Its own names of parameters go as they are; of ours, max_tokens is max_new_tokens there, and
-temperature=0, which it refuses, is do_sample=false.
+temperature=0, which it refuses, is do_sample=false. How likely choices are is told by the tokens of the
+prompt (likelihood=prefill, where the service has that on), or by the likeliest of the first token.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
 from steelyard.errors import DataError, UsageError
 from steelyard.media.images import as_image
-from steelyard.types import Chunk, Request, Response
+from steelyard.types import Chunk, Request, Response, Tokens
+from steelyard.wire import likelihoods
 from steelyard.wire.base import Call, CutShort, Exchange
+from steelyard.wire.likelihoods import Odds
 from steelyard.wire.openai_errors import decode_json
 from steelyard.wire.texts import TextExchange, TextWire, as_text, below, read_object, read_tokens
 from steelyard.wire.turns import has_pictures
 
+PREFILL = "prefill"
 _PATHS = ("/generate", "/generate_stream")
 _THEIRS = {"max_tokens": "max_new_tokens"}
 _OURS = {theirs: ours for ours, theirs in _THEIRS.items()}
 # What asks for nothing, and is refused for that.
 _NOTHING: Mapping[str, Sequence[Any]] = {"top_p": (1,), "top_k": (0, -1), "min_p": (0,), "stop": ([], ())}
 _CHOOSING = ("top_k", "top_p", "typical_p")
+_TOP = 5
+"""As many of the likeliest tokens as services tell unless they are set up otherwise."""
+_SCORED = ("adapter_id", "truncate")
 _REASONS = ("length", "eos_token", "stop_sequence")
 # Whoever asks for one of these wants the tokens themselves kept.
 _TELLING = ("details", "top_n_tokens", "decoder_input_details")
@@ -42,6 +50,7 @@ class TGI(TextWire):
     """Generation as text-generation-inference has it; with `details` it counts the tokens."""
 
     routes: Sequence[str] = ("/", *_PATHS)
+    likelihoods: Sequence[str] = (PREFILL, likelihoods.FIRST)
 
     def __init__(
         self,
@@ -50,9 +59,13 @@ class TGI(TextWire):
         params: Mapping[str, Any] | None = None,
         stream: bool = False,
         details: bool = True,
+        likelihood: str | None = None,
     ) -> None:
+        if likelihood is not None and likelihood not in self.likelihoods:
+            known = ", ".join(self.likelihoods)
+            raise UsageError(f"likelihood={likelihood} is no way of this protocol", hint=known)
         super().__init__(model=model, params=params, stream=stream)
-        self.details = details
+        self.details, self.likelihood = details, likelihood
 
     def locate(self, url: str) -> str:
         """The address with /generate or /generate_stream below it."""
@@ -61,6 +74,22 @@ class TGI(TextWire):
     def open(self, requests: Sequence[Request]) -> TGIExchange:
         """The client's side of one generation."""
         return TGIExchange(self, requests)
+
+    def split(self, request: Request) -> Sequence[Request]:
+        """The prompt alone and with each choice behind it, where their tokens are compared."""
+        if request.choices is None or self.likelihood != PREFILL:
+            return (request,)
+        return [replace(request, choices=some) for some in ((), *((choice,) for choice in request.choices))]
+
+    def join(self, request: Request, responses: Sequence[Response]) -> Response:
+        """How likely each choice is, of the tokens of the prompt and of each whole."""
+        if len(responses) == 1:
+            return responses[0]
+        prompt, *wholes = [response.raw for response in responses]
+        tokens = Tokens(sum(map(len, (prompt, *wholes))), len(responses))
+        found = likelihoods.compare(prompt, wholes, tokens)
+        # Whether another token was likelier is not told of a prompt.
+        return replace(found, raw={"tokens": found.raw["tokens"]})
 
     def accept(self, call: Call) -> Exchange:
         """The server's side of one generation."""
@@ -118,6 +147,9 @@ class TGIExchange(TextExchange):
 
     def encode_request(self) -> bytes:
         """The body of the one request; a UsageError or DataError where it cannot be said."""
+        (request,) = self.requests
+        if request.choices is not None and self.wire.likelihood is not None:
+            return msgspec.json.encode(self.score(as_text(request.prompt), request.choices))
         prompt, params = self.ask(self.wire.params, names=_THEIRS)
         if params.get("stream"):
             raise UsageError("stream= is not a parameter of an answer", hint="it is one of the wire")
@@ -141,7 +173,10 @@ class TGIExchange(TextExchange):
         if not isinstance(text, str):
             raise DataError(f"the answer has no generated_text (its keys: {', '.join(answer) or 'none'})")
         details = answer.get("details")
-        return [self.read(text, details if isinstance(details, dict) else {}, headers)]
+        details = details if isinstance(details, dict) else {}
+        if self.requests[0].choices is not None:
+            return [self.read_scored(details, self.requests[0].choices)]
+        return [self.read(text, details, headers)]
 
     def decode_event(self, data: bytes) -> Chunk | None:
         """The text of a token; what the last event says beside is kept for the end."""
@@ -176,6 +211,30 @@ class TGIExchange(TextExchange):
             for name in ("tokens", "prefill", "top_tokens"):
                 raw.pop(name, None)
         return Response(text, tokens=read_tokens(counted, written), raw=raw or None)
+
+    def score(self, prompt: str, choices: Sequence[str]) -> dict[str, Any]:
+        """The body that asks for the log-probabilities of a text, or of what it may go on with."""
+        params = {**self.wire.params, **self.requests[0].params}
+        kept = {name: params[name] for name in _SCORED if params.get(name) is not None}
+        told = {"max_new_tokens": 1, "do_sample": False, "details": True}
+        # Tokens mostly begin with a space, not end with one: it goes with what follows.
+        context = prompt.rstrip()
+        if self.wire.likelihood == likelihoods.FIRST:
+            return {"inputs": context, "parameters": {**kept, **told, "top_n_tokens": _TOP}}
+        text = prompt + choices[0] if choices else context
+        return {"inputs": text, "parameters": {**kept, **told, "decoder_input_details": True}}
+
+    def read_scored(self, details: Mapping[str, Any], choices: Sequence[str]) -> Response:
+        """How likely the choices are; or the tokens of one text, to be compared with others."""
+        if self.wire.likelihood == likelihoods.FIRST:
+            first = (details.get("top_tokens") or [[]])[0]
+            return likelihoods.read_first(choices, [(one["text"], one["logprob"]) for one in first], None)
+        odds = [Odds(str(one["id"]), one.get("logprob"), False) for one in details.get("prefill") or ()]
+        if not odds:
+            raise DataError(
+                "the service tells no log-probabilities of a prompt", hint="--enable-prefill-logprobs there"
+            )
+        return Response(raw=odds)
 
     def encode_answer(self, responses: Sequence[Response]) -> bytes:
         """The object with the text, at the root in a list."""
