@@ -71,9 +71,11 @@ def test_reuse_after_a_kill_asks_nothing_twice(project: Project) -> None:
     assert len(asked.read_text().splitlines()) <= 41
 
 
-def test_interrupted_it_says_how_to_go_on(project: Project) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_interrupted_it_says_how_to_go_on(project: Project, workers: int) -> None:
     words = with_data(project, f"[{RIGHT}, time.sleep(0.05)][0]")
-    process = project.start(*words)
+    words[words.index("toy") + 1 : words.index("toy") + 1] = ["toy", "abbr=other"]
+    process = project.start(*words, "--max-num-workers", str(workers))
     while not any(
         path.stat().st_size for path in project.folder.glob("outputs/*/*/runs/toy/sums/records.jsonl")
     ):

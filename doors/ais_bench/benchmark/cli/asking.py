@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
-from collections.abc import Callable, Mapping, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 from ais_bench.benchmark.configuration.files import find_written
@@ -116,6 +120,25 @@ def work_on(pairs: Sequence[Pair], work: Work, outputs: Outputs, *, workers: int
             # The others were interrupted too, and are storing what they have.
             pool.shutdown(cancel_futures=True)
             raise
+
+
+@contextlib.contextmanager
+def stopped_like_an_interrupt() -> Iterator[None]:
+    """Told to end, this process and those it began store what they have, as after Ctrl-C."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        for child in multiprocessing.active_children():
+            child.terminate()
+        signal.raise_signal(signal.SIGINT)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 _shared: tuple[Sequence[Pair], Work, Outputs]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import signal
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -11,7 +10,7 @@ from itertools import product
 from typing import Any
 
 from ais_bench.benchmark.cli.arguments import LATEST
-from ais_bench.benchmark.cli.asking import Ending, Pair, ask, score, work_on
+from ais_bench.benchmark.cli.asking import Ending, Pair, ask, score, stopped_like_an_interrupt, work_on
 from ais_bench.benchmark.cli.choosing import Choice, choose, names_anything, search
 from ais_bench.benchmark.cli.drawing import draw_page, preview, tell_endings
 from ais_bench.benchmark.datasets.entries import open_set
@@ -71,19 +70,14 @@ def _work(
     """Ask, score or neither; then the results of what came to its end."""
     command = ["ais_bench", *map(masked, words)]
     if options.mode in ("all", "infer"):
-        about = {"command": command}
-        # Told to end, it stores what it has, as after Ctrl-C.
-        before = signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
+        asking = partial(ask, outputs=outputs, about={"command": command})
         try:
-            endings = work_on(
-                pairs, partial(ask, outputs=outputs, about=about), outputs, workers=choice.workers
-            )
+            with stopped_like_an_interrupt():
+                endings = work_on(pairs, asking, outputs, workers=choice.workers)
         except (Interrupted, KeyboardInterrupt) as error:
             again = shlex.join([*_without_reuse(command), "--reuse", outputs.time])
             told = str(error.args[0]) if error.args else "stopped"
             raise Interrupted(told, hint=f"go on with: {again}") from error
-        finally:
-            signal.signal(signal.SIGTERM, before)
     elif options.mode == "eval":
         endings = work_on(pairs, partial(score, outputs=outputs), outputs)
     else:
