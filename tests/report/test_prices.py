@@ -15,6 +15,7 @@ from steelyard.report.contents import Contents, read_contents
 from steelyard.report.overview import Overview
 from steelyard.report.pages import draw_page
 from steelyard.report.prices import Price, describe_price, read_prices
+from steelyard.report.samples import chosen_of
 from steelyard.report.spending import spending_of, tell_cost, tell_times
 
 TABLE = """
@@ -171,7 +172,15 @@ def test_ways_of_picking_options_stand_beside_each_other_where_they_differ(
     runs = [stored(Response("a"), model=name, choices=way) for name, way in (("x", letter), ("y", told))]
     assert Overview(runs).columns == ["task", "model", "choices"]
     assert [names[2] for names in Overview(runs).names] == [
-        "a letter in the text",
-        "echoed log-probabilities of letters",
+        "written",
+        "echoed odds",
     ]
     assert Overview(runs[:1] * 2).columns == ["task", "model", "run"]
+
+
+def test_a_page_shows_which_choice_was_the_likeliest() -> None:
+    request = Request("1", "?", choices=(" A", " B"))
+    record = Record(0, Sample("1", "?"), request, Response(scores=[-2.0, -1.0]), {})
+    assert chosen_of(record) == "B (73 %)"
+    other = Record(0, Sample("1", "?"), Request("1", "?"), Response(scores={"good": 0.5}), {})
+    assert chosen_of(other) == '{"good": 0.5}'

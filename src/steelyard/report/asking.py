@@ -8,11 +8,21 @@ from typing import Any
 from steelyard.report.contents import Contents
 from steelyard.tasks.choice import AUTO, LETTER, LETTER_LIKELIHOOD, LIKELIHOOD, describe_way, name_likelihood
 
+_SHORT = {"own": "own odds", "choices": "service's odds", "prompt": "prompt odds", "prefill": "prefill odds",
+          "echo": "echoed odds", "echo-each": "echoed odds", "first-token": "first token"}  # fmt: skip
+
 
 def way_of(contents: Contents) -> str:
-    """How options were picked; empty where there were none."""
+    """How options were picked, in a word or two; empty where there were none."""
     told = _told(contents)
-    return describe_way(told) if told else ""
+    if not told:
+        return ""
+    return _SHORT.get(told["likelihood"], told["likelihood"]) if told["likelihood"] else "written"
+
+
+def goes_by_letters(contents: Contents) -> bool:
+    """Whether the likelihoods of letters were compared."""
+    return bool(_told(contents).get("by") == LETTER_LIKELIHOOD)
 
 
 def tell_asking(contents: Contents) -> Iterator[tuple[str, str]]:
@@ -21,7 +31,7 @@ def tell_asking(contents: Contents) -> Iterator[tuple[str, str]]:
     if told:
         best = " (the best way that it offers)" if told.get("asked") == AUTO else ""
         yield "choices", describe_way(told) + best
-        if contents.weighed and told["by"] == LETTER_LIKELIHOOD:
+        if contents.weighed and goes_by_letters(contents):
             yield "letters carry", f"{100 * contents.carried / contents.weighed:.3g} % of what it would say"
         for way, why in told.get("tried", {}).items():
             yield "not by", f"{name_likelihood(way)}: {why}"
@@ -36,4 +46,6 @@ def _told(contents: Contents) -> dict[str, Any]:
     if isinstance(found, dict):
         return found
     by = about.get("identity", {}).get("task", {}).get("by")
-    return {"by": by, "likelihood": "own"} if by in (LETTER, LETTER_LIKELIHOOD, LIKELIHOOD) else {}
+    if by not in (LETTER, LETTER_LIKELIHOOD, LIKELIHOOD):
+        return {}
+    return {"by": by, "likelihood": None if by == LETTER else "own"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from steelyard.metrics.summary import Result
-from steelyard.report.asking import way_of
+from steelyard.report.asking import goes_by_letters
 from steelyard.report.contents import Contents
 from steelyard.report.scores import EXTRACTION, NO_ANSWER, numbers_of
 
@@ -27,7 +27,7 @@ def doubt_run(contents: Contents) -> list[str]:
     lines += [f"{count:,} × {reason}" for reason, count in contents.reasons.most_common(_SHOWN_REASONS)]
     errors = contents.metric_errors.most_common(_SHOWN_REASONS)
     lines += [f"the metric failed, {count:,} × {reason}" for reason, count in errors]
-    if contents.weighed and way_of(contents).endswith("letters"):
+    if contents.weighed and goes_by_letters(contents):
         lines += _doubt_letters(contents.carried / contents.weighed)
     if broken := (about.get("cache") or {}).get("broken"):
         lines.append(f"answers were kept no more: {broken}")

@@ -24,6 +24,7 @@ from steelyard.report.overview import Overview
 from steelyard.report.pictures import Finder, Thumbnails
 from steelyard.report.samples import (
     asked_of,
+    chosen_of,
     extraction_of,
     figures_of,
     marked,
@@ -240,7 +241,7 @@ def _sample(
         "verdict": verdict,
         "tone": tone,
         "asked": _excerpt(asked_of(record)),
-        "answered": _excerpt(response.error or _told(answer, found) or value_text(response.scores or "")),
+        "answered": _excerpt(response.error or _told(answer, found) or chosen_of(record)),
         "pictures": thumbnails.of(finder, record),
         "turns": [{"role": role, "text": text} for role, text in turns],
         "target": None if target is None else _cut(value_text(target)),

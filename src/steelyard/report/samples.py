@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, NamedTuple
@@ -49,6 +50,17 @@ def asked_of(record: Record) -> str:
     content = _field(prompt[-1], "content")
     parts = [part for part in content if _kind(part) == "text"] if isinstance(content, list) else content
     return _content(parts, None)
+
+
+def chosen_of(record: Record) -> str:
+    """The likeliest choice and its share of all; scores that are none of choices as they are."""
+    scores, choices = record.response.scores, record.request.choices
+    if not scores or not choices or isinstance(scores, Mapping) or len(scores) != len(choices):
+        return value_text(scores or "")
+    top = max(scores)
+    place = list(scores).index(top)
+    share = 1 / math.fsum(math.exp(score - top) for score in scores)
+    return f"{choices[place].strip()} ({100 * share:.0f} %)"
 
 
 def value_text(value: Any) -> str:

@@ -24,13 +24,13 @@ AUTO, LETTER, LETTER_LIKELIHOOD, LIKELIHOOD = WAYS = ("auto", "letter", "letter-
 _SHOWN = "Question: {input}\n{options}\nAnswer:"
 _HIDDEN = "Question: {input}\nAnswer:"
 _LIKELIHOODS = {
-    "own": "the model's own log-probabilities",
-    "choices": "the service's own log-probabilities",
-    "prompt": "prompt log-probabilities",
-    "prefill": "prefill log-probabilities",
-    "echo": "echoed log-probabilities",
-    "echo-each": "echoed log-probabilities",
-    "first-token": "first-token log-probabilities",
+    "own": "the model's own",
+    "choices": "the service's own",
+    "prompt": "prompt",
+    "prefill": "prefill",
+    "echo": "echoed",
+    "echo-each": "echoed",
+    "first-token": "first-token",
 }
 # Who answers in the turns of a chat may think first, and stops by itself.
 _ROOM_TO_THINK = 1024
@@ -93,7 +93,7 @@ def describe_way(about: Mapping[str, Any]) -> str:
 
 def name_likelihood(likelihood: str) -> str:
     """What one of the ways of telling likelihoods is called."""
-    return _LIKELIHOODS.get(likelihood, f"log-probabilities by {likelihood!r}")
+    return f"{_LIKELIHOODS.get(likelihood, likelihood)} log-probabilities"
 
 
 def _preset(way: str) -> dict[str, Any]:
