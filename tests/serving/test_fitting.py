@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from steelyard.errors import DataError
 from steelyard.models.base import LocalModel, Model
 from steelyard.serving.requests import fit
 from steelyard.types import Message, Part, Request
@@ -34,9 +35,32 @@ def test_a_model_without_turns_gets_a_text(turns: list[Message], text: str) -> N
     assert fit(Request("0", turns), Talker()).prompt == turns
 
 
-def test_pictures_stay_in_turns_and_texts_stay_texts() -> None:
-    turns: list[Message] = [{"role": "user", "content": [Part("text", "?"), Part("image", "data:,")]}]
-    assert fit(Request("0", turns), LocalModel()).prompt == turns
+DOT = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAA"
+    "DElEQVR4nGP4z8AAAAMBAQAY3Y2wAAAAAElFTkSuQmCC"
+)
+
+
+def pictured(url: str) -> Request:
+    part = Part("image", {"type": "image_url", "image_url": {"url": url, "detail": "low"}})
+    return Request("0", [{"role": "user", "content": [Part("text", "?"), part]}])
+
+
+@pytest.mark.parametrize("model", [LocalModel(), Talker()])
+def test_pictures_stay_in_turns_and_become_images(model: Model) -> None:
+    (turn,) = cast("list[Message]", fit(pictured(DOT), model).prompt)
+    text, shown = cast("list[Part]", turn["content"])
+    assert text == Part("text", "?")
+    assert (shown.data.size(), shown.data.detail) == ((1, 1), "low")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/a.png", "data:image/png;base64,§"])
+def test_pictures_that_did_not_come_along_are_not_fetched(url: str) -> None:
+    with pytest.raises(DataError, match="data: URLs"):
+        fit(pictured(url), Talker())
+
+
+def test_texts_stay_texts() -> None:
     assert fit(Request("0", "raw"), Talker()).prompt == "raw"
     assert fit(Request("0", {"a": 1}), Talker()).prompt == {"a": 1}
 

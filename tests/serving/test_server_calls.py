@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from http_calls import CHAT, call, chat
+from http_calls import CHAT, Reply, call, chat
 from served_models import Breaking, Held, shout
+from test_fitting import DOT
 
 from steelyard.errors import SteelyardError, UsageError
 from steelyard.models.embedded import Embedded
@@ -95,6 +96,27 @@ def test_health_what_is_served_and_the_models(two: Server) -> None:
     assert [one["id"] for one in listed["data"]] == about["models"]
     empty = call(two.url, "/v1/models", method="HEAD")
     assert (empty.status, empty.body) == (200, b"")
+
+
+def test_pictures_come_within_the_call_or_not_at_all() -> None:
+    def sizes(prompt: Any) -> str:
+        return str([part.data.size() for part in prompt[0]["content"] if part.kind == "image"])
+
+    with Server(FunctionModel(sizes), port=0, wires="openai") as server:
+
+        def ask(url: str) -> Reply:
+            shown = [{"type": "image_url", "image_url": {"url": url}}]
+            return call(server.url, CHAT, {"messages": [{"role": "user", "content": shown}]})
+
+        assert ask(DOT).json["choices"][0]["message"]["content"] == "[(1, 1)]"
+        for url in (
+            f"{server.url}/metrics",
+            "file:///etc/hostname",
+            "/etc/hostname",
+            "data:image/png;base64,§",
+        ):
+            answer = ask(url)
+            assert (answer.status, "data:" in answer.json["error"]["message"]) == (400, True), url
 
 
 def test_a_question_that_fails_fails_alone_where_the_protocol_can_say_so() -> None:

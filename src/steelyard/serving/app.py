@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -14,11 +14,13 @@ from steelyard.models.base import clock
 from steelyard.serving.answers import Gathered, Served, pieces_of
 from steelyard.serving.keys import Keys
 from steelyard.serving.metrics import KIND, Metrics
-from steelyard.serving.requests import fit
+from steelyard.serving.requests import fit_all
 from steelyard.serving.routes import Route, Routes
 from steelyard.serving.visits import Gone, Receive, Refusal, Scope, Send, Visit, plain_path
 from steelyard.types import Request, Response
-from steelyard.wire.base import Call, Exchange, Wire
+from steelyard.wire.base import Call, Exchange
+
+T = TypeVar("T")
 
 # Those of Kubernetes' habit and of Triton among them; whoever watches a server needs no key.
 _HEALTH = frozenset(
@@ -129,7 +131,8 @@ class Application:
         body = await visit.read(most=self.limits.body, patience=self.limits.patience)
         if self.ending:
             raise Refusal(503, "the server is ending", headers={"Connection": "close"})
-        exchange = await _accept(route.wire, call._replace(body=body))
+        large = len(body) > _LARGE
+        exchange = await _understand(large, route.wire.accept, call._replace(body=body))
         served = self._choose(model or exchange.model)
         visit.model = exchange.model = served.name
         if exchange.embeds != served.embeds:
@@ -137,7 +140,7 @@ class Application:
         if served.places.full:
             wait = {"Retry-After": str(served.places.patience)}
             raise Refusal(429, f"{served.places.waiting} requests wait already", headers=wait)
-        requests = [fit(request, served.model) for request in exchange.requests]
+        requests = await _understand(large, fit_all, exchange.requests, served.model)
         answering = self._stream if exchange.stream else self._give
         await self._attended(visit, answering(visit, exchange, served, requests))
 
@@ -255,11 +258,9 @@ class Application:
             self._log(f"{visit.method} {shown} {visit.status or 'hung up'} {seconds:.3f} s {visit.model}")
 
 
-async def _accept(wire: Wire, call: Call) -> Exchange:
-    """What a call asks; a Refusal where it is none."""
+async def _understand(large: bool, read: Callable[..., T], *what: Any) -> T:
+    """What is read of a call, on a thread if it is large; a Refusal where nothing can be."""
     try:
-        if len(call.body) > _LARGE:
-            return await asyncio.to_thread(wire.accept, call)
-        return wire.accept(call)
+        return await asyncio.to_thread(read, *what) if large else read(*what)
     except (SteelyardError, RecursionError) as error:
         raise Refusal(400, str(error)) from error

@@ -1,8 +1,8 @@
 """Requests as they come over a wire, made what a model takes.
 
-A chat becomes a text for a model that knows no turns. What shapes no answer, or asks for what is so
-anyway (n=1, frequency_penalty=0), is left out for models in this process, which refuse what they do
-not know; a service gets all that was asked.
+A chat becomes a text for a model that knows no turns, and its pictures become Images. What shapes no
+answer, or asks for what is so anyway (n=1, frequency_penalty=0), is left out for models in this process,
+which refuse what they do not know; a service gets all that was asked.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from steelyard.errors import DataError
+from steelyard.media.images import as_image
 from steelyard.models.base import LocalModel, Model
-from steelyard.types import Message, Prompt, Request
+from steelyard.types import Message, Part, Prompt, Request
 
 # Of the call and not of the answer.
 _MANNERS = frozenset(
@@ -54,6 +56,11 @@ def fit(request: Request, model: Model) -> Request:
     return replace(request, prompt=_fit_prompt(request.prompt, model), params=params)
 
 
+def fit_all(requests: Sequence[Request], model: Model) -> list[Request]:
+    """All requests of a call as the model takes them; a DataError where a picture is none."""
+    return [fit(request, model) for request in requests]
+
+
 def _asks_nothing(name: str, value: Any, *, tools: bool) -> bool:
     if tools and name in ("tool_choice", "parallel_tool_calls"):
         return False
@@ -65,7 +72,10 @@ def _asks_nothing(name: str, value: Any, *, tools: bool) -> bool:
 
 
 def _fit_prompt(prompt: Prompt, model: Model) -> Prompt:
-    if model.chat or isinstance(prompt, (str, Mapping)):
+    if isinstance(prompt, (str, Mapping)):
+        return prompt
+    prompt = [_open_pictures(turn) for turn in prompt]
+    if model.chat:
         return prompt
     texts = [(turn["role"], _text_of(turn)) for turn in prompt]
     if any(text is None for _, text in texts):
@@ -81,6 +91,19 @@ def _fit_prompt(prompt: Prompt, model: Model) -> Prompt:
     if turns and turns[-1][0] != "assistant":
         talk.append("Assistant:")
     return "\n\n".join([*system, "\n".join(talk)])
+
+
+def _open_pictures(turn: Message) -> Message:
+    """The turn with its pictures as Images, which have come within the call."""
+    content = turn["content"]
+    if isinstance(content, str) or not any(part.kind == "image" for part in content):
+        return turn
+    try:
+        parts = [Part("image", as_image(part.data)) if part.kind == "image" else part for part in content]
+    except DataError as error:
+        # Nothing is fetched for whoever asks: this machine may reach what they do not.
+        raise DataError(str(error.args[0]), hint="pictures are sent as data: URLs") from error
+    return {**turn, "content": parts}
 
 
 def _text_of(turn: Message) -> str | None:
