@@ -286,8 +286,7 @@ def test_tokens_a_minute_are_kept_to_what_answers_say() -> None:
         model.client._tokens = pace = Pace(1000.0)
         answer(model, [Request(id=str(n), prompt="x") for n in range(4)])
         model.close()
-        gaps = [b.at - a.at for a, b in zip(service.asked, service.asked[1:])]
-        assert all(gap > 0.09 for gap in gaps)
+        assert service.asked[-1].at - service.asked[0].at > 0.2
         assert pace._free_at > 0
 
 
