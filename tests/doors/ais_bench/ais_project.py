@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +58,12 @@ class Project:
         path.write_text(text)
         return path
 
-    def start(self, *words: str, **variables: str) -> subprocess.Popen[str]:
+    def start(self, *words: str, before: Sequence[str] = (), **variables: str) -> subprocess.Popen[str]:
         environment = {
             name: value for name, value in os.environ.items() if name != "AIS_BENCH_DATASETS_CACHE"
         }
         return subprocess.Popen(
-            [sys.executable, "-m", "ais_bench", *words],
+            [*before, sys.executable, "-m", "ais_bench", *words],
             cwd=self.folder,
             env={**environment, "OMP_NUM_THREADS": "1", **variables},
             stdout=subprocess.PIPE,

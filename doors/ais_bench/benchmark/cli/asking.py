@@ -129,6 +129,9 @@ def stopped_like_an_interrupt() -> Iterator[None]:
     def interrupt(number: int, frame: FrameType | None) -> None:
         for child in multiprocessing.active_children():
             child.terminate()
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            # So it is in what a shell runs in the background.
+            raise KeyboardInterrupt
         signal.raise_signal(signal.SIGINT)
 
     if threading.current_thread() is not threading.main_thread():
