@@ -54,7 +54,7 @@ def test_what_triton_answered_is_read(name: str, text: str, tokens: Tokens | Non
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("generate-several-responses", "exactly 1 response.*stream=true, or params.stream=false"),
+        ("generate-several-responses", "exactly 1 response.*stream=true, or params={.stream.: false}"),
         ("stream-fails", "this word fails"),
     ],
 )

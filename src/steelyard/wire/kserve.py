@@ -6,7 +6,7 @@
       "data": ["2 + 2 ="]}]}                         "datatype": "BYTES", "shape": [1, 1], "data": [" 4"]}]}
 
 Several texts are one tensor. Parameters are those of the request, unless `tensors` says of which type the
-model has an input for them (tensors.max_tokens=INT32). With `binary` tensors travel as bytes, as
+model has an input for them ({"max_tokens": "INT32"}). With `binary` tensors travel as bytes, as
 Triton's own clients have them do.
 """
 

@@ -7,7 +7,7 @@
     POST /v2/models/llm/generate_stream                data: {"model_name": "llm", …, "text_output": " 4"}
 
 Parameters are inputs of the model, and what these are called is its own affair: they go as they are, or
-by other `names` (names.max_tokens=max_new_tokens). A model that has no input of that name gets them as
+by other `names` ({"max_tokens": "max_new_tokens"}). A model that has no input of that name gets them as
 parameters of the request, which Triton lets be texts and numbers only.
 """
 
@@ -109,7 +109,7 @@ class _Generation(TextExchange):
         except DataError as error:
             if "generate stream" not in str(error):
                 raise
-            raise DataError(str(error), hint="stream=true, or params.stream=false") from error
+            raise DataError(str(error), hint='stream=true, or params={"stream": false}') from error
         return [self.read(self.find(answer), answer)]
 
     def decode_event(self, data: bytes) -> Chunk | None:
