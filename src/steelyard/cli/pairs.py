@@ -1,4 +1,4 @@
-"""key=value on the command line: scalars read, keys that are secret taken from the environment or masked.
+"""key=value on the command line: scalars read, keys that are secret taken from where they are, or masked.
 
 >>> read_pairs(["dtype=float32", "batch_size=8", "quiet=true"])
 {'dtype': 'float32', 'batch_size': 8, 'quiet': True}
@@ -7,17 +7,16 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Sequence
 from typing import Any
 
 from steelyard.errors import UsageError
 from steelyard.masking import MASK, mask_url
-from steelyard.models.credentials import is_secret
+from steelyard.models.credentials import is_secret, read_secret
 
 _KEY = re.compile(r"[A-Za-z_][\w.-]*")
-_ENVIRONMENT = "env:"
+_ELSEWHERE = ("env:", "file:")
 _WORDS = {"true": True, "false": False, "null": None, "~": None}
 
 
@@ -51,7 +50,7 @@ def masked(text: str) -> str:
     """A reference or a key=value as it may be stored and shown."""
     key, equals, value = text.partition("=")
     if equals and _KEY.fullmatch(key):
-        if is_secret(key) and not value.startswith(_ENVIRONMENT):
+        if is_secret(key) and not value.startswith(_ELSEWHERE):
             return f"{key}={MASK}"
         return f"{key}={mask_url(value)}"
     return mask_url(text)
@@ -61,12 +60,9 @@ def _read_secret(key: str, text: str) -> Any:
     if text == MASK:
         hint = f"repeat the whole command with it, or begin runs with {key}=env:NAME"
         raise UsageError(f"{key} is not stored with the run", hint=hint)
-    if not text.startswith(_ENVIRONMENT):
+    if not text.startswith(_ELSEWHERE):
         return read_value(text) if text[:1] in "{[" else text
-    name = text.removeprefix(_ENVIRONMENT)
-    if name not in os.environ:
-        raise UsageError(f"there is no environment variable {name}", hint=f"export {name}=…")
-    return os.environ[name]
+    return read_secret(text)
 
 
 def _refuse(text: str) -> Any:
