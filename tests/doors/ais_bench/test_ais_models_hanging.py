@@ -117,8 +117,9 @@ def test_all_documented_names_are_there_and_load_nothing_heavy() -> None:
 
 OWN = {
     "ais_bench/benchmark/models/api_models/mine.py": "class Mine:\n    where = __name__\n",
-    "ais_bench/benchmark/models/local_models/other.py": "from .base import BaseModel\nclass Other(BaseModel):\n"
-    "    where = __name__\n",
+    "ais_bench/benchmark/models/local_models/other.py": (
+        "from .base import BaseModel\nclass Other(BaseModel):\n    where = __name__\n"
+    ),
     "ais_bench/benchmark/models/__init__.py": "from elsewhere import Third\nfrom .deep import Fourth\n",
     "ais_bench/benchmark/models/deep.py": "class Fourth:\n    where = __name__\n",
     "ais_bench/benchmark/models/broken.py": "raise RuntimeError('nobody asked for this')\n",

@@ -15,7 +15,7 @@ from ais_bench.benchmark.models.output import Output, RequestOutput
 from chat_service import streamed
 from faulty_service import Service, reply, serving
 from steelyard.engine import answer
-from steelyard.errors import ModelError
+from steelyard.errors import ModelError, UsageError
 from steelyard.types import Part, Request, Response
 
 KEY = "sk-hidden-123456"
@@ -328,7 +328,22 @@ def silent() -> Iterator[Service]:
 
 def test_a_service_that_is_silent_fails_in_time(silent: Service) -> None:
     response = ask(opened(silent, timeout=0.05, retry=1))
-    assert "no answer" in str(response.error) or "silent" in str(response.error)
+    assert "within 0.05 s" in str(response.error) or "for 0.05 s" in str(response.error)
+
+
+def test_nobody_listens() -> None:
+    with serving(reply()) as service:
+        pass
+    response = ask(opened(service))
+    assert f"nobody listens at 127.0.0.1:{service.port}/talk" in str(response.error)
+
+
+def test_keys_may_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", KEY)
+    made = Pieces(api_key="env:MY_KEY")
+    assert (made.api_key, made.headers["Authorization"]) == (KEY, f"Bearer {KEY}")
+    with pytest.raises(UsageError, match="there is no environment variable NO_KEY"):
+        Pieces(api_key="env:NO_KEY")
 
 
 def test_as_many_are_under_way_as_batch_size_says() -> None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from ais_bench.benchmark.models.api_models.base_api import BaseAPIModel
+from ais_bench.benchmark.models.api_models.base_api import TRANSPORT, BaseAPIModel
 from ais_bench.benchmark.models.api_models.hung import ServiceModel
 from ais_bench.benchmark.models.api_models.wired import WiredAPIModel
 from ais_bench.benchmark.models.calls import pick
@@ -35,7 +35,7 @@ TAKEN = frozenset(
 
 _ATTRS = ("service", "local")
 # What a model is called, how it is reached and how fast, shapes no answer.
-_MANNERS = frozenset({"host_ip", "host_port", "url", "retry", "backoff", "verbose", "timeout", "verify"})
+_MANNERS = frozenset({"host_ip", "host_port", "url", "retry", "verbose", "timeout"}) | TRANSPORT
 
 
 def hang(config: Mapping[str, Any]) -> Model:
@@ -89,16 +89,6 @@ def find_class(named: Any) -> Any:
 
 def _hang_ready(made: WiredAPIModel, name: str) -> Model:
     """A ready-made backend whose every step is the engine's own."""
-    model = HttpModel(
-        made.address(),
-        wire=made.wire(max_out_len=made.max_out_len),
-        headers=made.headers,
-        timeout=made.timeout,
-        retries=max(int(made.retry), 1) - 1,
-        backoff=made.backoff,
-        rate_limit=made.request_rate if made.request_rate >= 0.1 else None,
-        verify=made.verify,
-        concurrency=max(int(made.batch_size), 1),
-        name=name,
-    )
+    wire = made.wire(max_out_len=made.max_out_len)
+    model = HttpModel(made.address(), wire=wire, name=name, **made.transport())
     return model if made.meta_template is None else Rendered(model, made.render, template=made.meta_template)

@@ -18,8 +18,8 @@ from steelyard.errors import DataError, SteelyardError, describe
 from steelyard.models.client import Delivery
 from steelyard.types import Timing
 from steelyard.wire.base import CutShort
-from steelyard.wire.connection import Answer
 from steelyard.wire.events import are_events, read_events
+from steelyard.wire.reading import Answer
 
 if TYPE_CHECKING:
     from ais_bench.benchmark.models.api_models.base_api import BaseAPIModel

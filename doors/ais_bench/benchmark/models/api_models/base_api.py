@@ -26,10 +26,23 @@ from ais_bench.benchmark.models.output import Output
 from ais_bench.benchmark.models.templates import APITemplateParser, LMTemplateParser
 from steelyard.errors import DataError, ModelError
 from steelyard.models.client import Client
-from steelyard.wire.connection import Answer
+from steelyard.models.credentials import read_secret
 from steelyard.wire.openai import OpenAI
+from steelyard.wire.reading import Answer
 
 __all__ = ["APITemplateParser", "BaseAPIModel"]
+
+
+TRANSPORT = frozenset(
+    {
+        *("verify", "cert", "proxy", "backoff", "patience", "retry_budget", "retry_statuses"),
+        *("connect_timeout", "first_byte_timeout", "tokens_per_minute", "connections"),
+    }
+)
+"""Options of the engine's client that a configuration may name as well."""
+
+# A lower rate means none.
+_LEAST_RATE = 0.1
 
 
 class BaseAPIModel:
@@ -38,10 +51,6 @@ class BaseAPIModel:
     is_api: bool = True
     timeout: float = 600.0
     """How many seconds a service may be silent."""
-    verify: bool | str = True
-    """Whether its certificate is checked; or the file of those that it may be signed by."""
-    backoff: float = 0.5
-    """How many seconds are waited before a request is tried again; longer each time."""
     request_rate: float = 0.0
     """How many requests are sent in a second; as fast as they are wanted where it is less than 0.1."""
     batch_size: int = 1
@@ -71,12 +80,12 @@ class BaseAPIModel:
         self.meta_template = meta_template
         self.template_parser: APITemplateParser | LMTemplateParser = APITemplateParser(meta_template)
         self.generation_kwargs = dict(generation_kwargs or {})
-        self.verbose, self.api_key = verbose, api_key
+        self.verbose, self.api_key = verbose, read_secret(api_key)
         self.logger = logging.getLogger("ais_bench")
         self.base_url = find_base(url, host=host_ip, port=host_port, tls=enable_ssl)
         self.headers = {"Content-Type": "application/json"}
-        if api_key:
-            self.headers["Authorization"] = f"Bearer {api_key}"
+        if self.api_key:
+            self.headers["Authorization"] = f"Bearer {self.api_key}"
         self._given_url = url
         self.sent_headers: Mapping[str, str] = {}
         self._clients: dict[str, Client] = {}
@@ -167,18 +176,21 @@ class BaseAPIModel:
         for client in self._clients.values():
             client.close()
 
+    def transport(self) -> dict[str, Any]:
+        """How the service is asked, as options of the engine's client."""
+        return {
+            "headers": {name: str(value) for name, value in self.headers.items()},
+            "timeout": None,
+            "first_byte_timeout": self.timeout,
+            "idle_timeout": self.timeout,
+            "retries": max(int(self.retry), 1) - 1,
+            "rate_limit": self.request_rate if self.request_rate >= _LEAST_RATE else None,
+            "concurrency": max(int(self.batch_size), 1),
+            **{name: getattr(self, name) for name in TRANSPORT if hasattr(self, name)},
+        }
+
     def _connect(self, url: str) -> Client:
         if url not in self._clients:
             self.sent_headers = dict(self.headers)
-            self._clients[url] = Client(
-                url,
-                headers={name: str(value) for name, value in self.headers.items()},
-                timeout=self.timeout,
-                retries=max(int(self.retry), 1) - 1,
-                backoff=self.backoff,
-                rate_limit=self.request_rate if self.request_rate >= 0.1 else None,
-                verify=self.verify,
-                concurrency=max(int(self.batch_size), 1),
-                read_failure=self.read_failure,
-            )
+            self._clients[url] = Client(url, read_failure=self.read_failure, **self.transport())
         return self._clients[url]

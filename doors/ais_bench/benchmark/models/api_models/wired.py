@@ -15,7 +15,7 @@ from ais_bench.benchmark.models.turns import to_text, to_turns
 from steelyard.plugins import resolve
 from steelyard.types import Request, Response
 from steelyard.wire.base import Exchange, Wire
-from steelyard.wire.connection import Answer
+from steelyard.wire.reading import Answer
 
 _LENGTHS = ("max_tokens", "max_completion_tokens", "max_new_tokens")
 _DOCUMENTED = ("get_request_body", "parse_text_response", "parse_stream_response", "generate", "_get_url")
