@@ -128,7 +128,9 @@ class Layout:
         """The rows that worked examples are taken from, where files beside those asked hold them."""
         path = Path(source).expanduser()
         if path.is_dir():
-            paths = self._of_splits(path, self.shown)
+            # The folder of one split has those of others beside it.
+            beside = path.parent if split_of(path.name) else path
+            paths = self._of_splits(path, self.shown) or self._of_splits(beside, self.shown)
         else:
             paths = next(filter(None, (_beside(path, split) for split in self.shown)), None)
         return LaidOut(self, self._files(paths, source, None, {})) if paths else None
