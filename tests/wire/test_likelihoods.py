@@ -137,12 +137,42 @@ def test_our_server_tells_our_client_what_the_model_said(wire: Any) -> None:
         server.encode_answer([Response("a text")])
 
 
-def test_what_our_server_does_not_tell() -> None:
-    body = {"prompt": "a", "echo": True, "logprobs": 1, "max_tokens": 0}
-    with pytest.raises(DataError, match=r"token by token \(choices="):
-        OpenAI().accept(Call("/v1/completions", {}, json.dumps(body).encode()))
-    with pytest.raises(DataError, match="behind one prompt"):
-        two = {"prompt": ["a", "b"], "choices": ["c"]}
-        Completions().accept(Call("/v1/completions", {}, json.dumps(two).encode()))
-    with pytest.raises(DataError, match="choices: a list of texts"):
-        Completions().accept(Call("/v1/completions", {}, b'{"prompt": "a", "choices": "b"}'))
+@pytest.mark.parametrize("limit", [0, 1])
+def test_our_server_echoes_prompts_as_others_do(limit: int) -> None:
+    body = {"prompt": ["2 + 2", "a"], "echo": True, "logprobs": 1, "max_tokens": limit}
+    server = OpenAI().accept(Call("/v1/completions", {}, json.dumps(body).encode()))
+    assert [one.choices for one in server.requests] == [(), ()] + [None, None] * limit
+    known = [Odds("2", None, False), Odds(" + 2", -1.5, False, {" + 2": -1.5, "!": -0.5})]
+    told = [Response(scores=(), tokens=Tokens(2, 0), raw={"odds": one}) for one in (known, known[:1])]
+    body = json.loads(server.encode_answer([*told, *[Response(" =", tokens=Tokens(2, 1))] * 2 * limit]))
+    first, second = body["choices"]
+    assert (first["index"], second["index"], first["text"]) == (0, 1, "2 + 2" + " =" * limit)
+    assert first["logprobs"]["tokens"] == ["2", " + 2", " ="][: 2 + limit]
+    assert first["logprobs"]["token_logprobs"] == [None, -1.5, None][: 2 + limit]
+    assert first["logprobs"]["text_offset"] == [0, 1, 5][: 2 + limit]
+    assert body["usage"]["completion_tokens"] == 2 * limit
+    assert likelihoods.read_echo(first, written=limit) == known
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "said"),
+    [
+        ("completions", {"prompt": "a", "echo": True, "logprobs": 1, "max_tokens": 5}, "max_tokens"),
+        ("completions", {"prompt": "a", "echo": True, "logprobs": 1}, "max_tokens"),
+        ("completions", {"prompt": "a", "echo": True, "logprobs": 5, "max_tokens": 0}, "logprobs"),
+        ("completions", {"prompt": "a", "echo": True, "logprobs": 1, "max_tokens": 0, "n": 2}, "echo"),
+        ("completions", {"prompt": ["a", "b"], "choices": ["c"]}, "behind one prompt"),
+        ("completions", {"prompt": "a", "choices": "b"}, "choices: a list of texts"),
+        ("chat/completions", {"messages": CHAT, "choices": []}, "choices: a list of texts"),
+    ],
+)
+def test_what_our_server_does_not_tell(path: str, body: Any, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        OpenAI().accept(Call(f"/v1/{path}", {}, json.dumps(body).encode()))
+
+
+def test_a_model_that_tells_nothing_of_tokens() -> None:
+    body = b'{"prompt": "a", "echo": true, "logprobs": 1, "max_tokens": 0}'
+    server = Completions().accept(Call("/v1/completions", {}, body))
+    with pytest.raises(UsageError, match="does not tell"):
+        server.encode_answer([Response("a text")])

@@ -10,6 +10,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from steelyard.models.base import Listener, clock
 from steelyard.models.parameters import Sampling, cut
@@ -102,14 +103,24 @@ class Line:
         self.branches.extend([branch] * len(ids))
 
 
+class Look(NamedTuple):
+    """What was found of one token: its log-probability, the likeliest token in its place, and that one's."""
+
+    logprob: float
+    likeliest: int
+    highest: float
+
+
 @dataclass(slots=True)
 class Question:
-    """A prompt and its continuations in tokens, and what was found of each."""
+    """A prompt and its continuations in tokens, and what was found of each; with `told` of every token."""
 
     prompt: Sequence[int]
     choices: Sequence[Sequence[int]]
+    told: bool = False
     scores: list[float] = field(default_factory=list)
     greedy: list[bool] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
 
     def rows(self) -> Iterator[Row]:
         """The choices in as many rows as their length demands."""
@@ -131,10 +142,11 @@ class Question:
     def response(self) -> Response:
         """What was found of each choice."""
         counts = [len(choice) for choice in self.choices]
+        raw: dict[str, Any] = {"tokens": counts, "greedy": self.greedy}
+        if self.told:
+            raw["looks"] = self.looks
         return Response(
-            scores=tuple(self.scores),
-            tokens=Tokens(len(self.prompt) + sum(counts), 0),
-            raw={"tokens": counts, "greedy": self.greedy},
+            scores=tuple(self.scores), tokens=Tokens(len(self.prompt) + sum(counts), 0), raw=raw
         )
 
 

@@ -20,6 +20,7 @@ class CausalModel(Pretrained, TokenModel):
     """Continues prompts, or scores continuations."""
 
     others = OTHERS
+    tells_tokens = True
 
     def __init__(
         self,
@@ -59,7 +60,7 @@ class CausalModel(Pretrained, TokenModel):
 
     def score(self, asked: Sequence[Asked]) -> list[Response]:
         """Score the choices behind prompts."""
-        questions = [Question(one.prompt, one.choices) for one in asked]
+        questions = [Question(one.prompt, one.choices, told=one.told) for one in asked]
         score(self._engine, questions)
         return [question.response() for question in questions]
 

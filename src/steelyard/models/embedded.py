@@ -32,6 +32,7 @@ class Embedded(TokenModel):
     """Continues prompts and scores continuations with a small model, on the CPU, without torch."""
 
     metered = True
+    tells_tokens = True
 
     def __init__(
         self,
@@ -98,7 +99,7 @@ class Embedded(TokenModel):
         """Score the choices behind prompts, all together."""
         from steelyard.models.llama.likelihood import score
 
-        questions = [Question(one.prompt, one.choices) for one in asked]
+        questions = [Question(one.prompt, one.choices, told=one.told) for one in asked]
         score(self._network, questions)
         return [question.response() for question in questions]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from steelyard.errors import ModelError, describe, need
-from steelyard.models.answers import Answer
+from steelyard.models.answers import Answer, Look
 from steelyard.models.base import clock
 from steelyard.models.chat import ChatTemplate
 from steelyard.models.folders import fingerprint
@@ -28,6 +28,7 @@ class Gguf(TokenModel):
     """A model in a GGUF file, computed by llama.cpp."""
 
     metered = True
+    tells_tokens = True
     # Answered singly, so a batch is only how many are taken at a time.
     batch_size = 8
 
@@ -121,7 +122,7 @@ class Gguf(TokenModel):
         return answer.response(ends=self._ends, text_of=self.text)
 
     def _score(self, asked: Asked) -> Response:
-        scores, greedy = [], []
+        scores, greedy, looks = [], [], []
         first = self._read_prompt(asked.prompt)
         for choice in asked.choices:
             odds, total, likeliest = first, 0.0, True
@@ -133,13 +134,15 @@ class Gguf(TokenModel):
                     odds = self._odds()
                 total += float(odds[token])
                 likeliest &= int(odds.argmax()) == token
+                if asked.told:
+                    looks.append(Look(float(odds[token]), int(odds.argmax()), float(odds.max())))
             scores.append(total)
             greedy.append(likeliest)
         counts = [len(choice) for choice in asked.choices]
         return Response(
             scores=tuple(scores),
             tokens=Tokens(len(asked.prompt) + sum(counts), 0),
-            raw={"tokens": counts, "greedy": greedy},
+            raw={"tokens": counts, "greedy": greedy, **({"looks": looks} if asked.told else {})},
         )
 
     def _read_prompt(self, prompt: Sequence[int]) -> Any:

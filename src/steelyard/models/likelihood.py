@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from steelyard.models.answers import Question, Row
+from steelyard.models.answers import Look, Question, Row
 from steelyard.models.prefix import Network, Prefix
 from steelyard.models.pretrained import cut_passes, pad
 
@@ -70,3 +70,6 @@ def _add(question: Question, logits: Tensor, *, choice: Sequence[int]) -> None:
     targets = torch.tensor(choice, device=logits.device)
     chosen = logits.gather(1, targets[:, None])[:, 0] - logits.logsumexp(dim=-1)
     question.add(float(chosen.sum()), greedy=bool((logits.argmax(dim=-1) == targets).all()))
+    if question.told:
+        highest, likeliest = (logits - logits.logsumexp(dim=-1, keepdim=True)).max(dim=-1)
+        question.looks += map(Look, chosen.tolist(), likeliest.tolist(), highest.tolist())

@@ -12,7 +12,8 @@ from steelyard.models.answers import Answer
 from steelyard.models.base import Listener, LocalModel, clock
 from steelyard.models.parameters import Sampling, read_params
 from steelyard.models.pieces import find_bytes
-from steelyard.types import Message, Prompt, Request, Response
+from steelyard.types import Message, Prompt, Request, Response, Tokens
+from steelyard.wire.likelihoods import Odds
 
 # Requests whose tokens are kept between being measured and being answered.
 _MOST_KEPT = 8192
@@ -116,12 +117,16 @@ def _heard(encoded: E | str, listener: Listener) -> E | str:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request in tokens: with `choices` to be scored, else with `sampling` to be continued."""
+    """A request in tokens: with `choices` to be scored, else with `sampling` to be continued.
+
+    With `told` it is a text of its own, of which every token behind the first is to be told.
+    """
 
     prompt: Sequence[int]
     choices: Sequence[Sequence[int]] = ()
     sampling: Sampling | None = None
     listener: Listener | None = None
+    told: bool = False
 
     @property
     def size(self) -> int:
@@ -134,6 +139,8 @@ class TokenModel(EncodingModel[Asked]):
 
     others: frozenset[str] = frozenset()
     """Names of parameters that it knows besides ours."""
+    tells_tokens: bool = False
+    """Whether it tells how likely each token of a prompt is, asked with echo=True and no choices."""
 
     def __init__(
         self,
@@ -187,11 +194,20 @@ class TokenModel(EncodingModel[Asked]):
 
     def answer(self, encoded: Sequence[Asked]) -> list[Response]:
         """Continue what is open, score what has choices."""
-        scored = [one for one in encoded if one.sampling is None]
+        # A text of one token has none to be told of.
+        scored = [one for one in encoded if one.sampling is None and any(one.choices)]
         continued = [one for one in encoded if one.sampling is not None]
         scores = iter(self.score(scored) if scored else [])
         answers = iter(self.proceed(continued) if continued else [])
-        return [next(scores if one.sampling is None else answers) for one in encoded]
+        bare = Response(tokens=Tokens(1, 0), raw={"looks": ()})
+        return [
+            next(answers)
+            if one.sampling is not None
+            else self._tell(one, next(scores) if any(one.choices) else bare)
+            if one.told
+            else next(scores)
+            for one in encoded
+        ]
 
     def vocabulary(self) -> Mapping[str, int]:
         """How its tokens are written; needed only of tokenizers with tokens for single bytes."""
@@ -246,6 +262,8 @@ class TokenModel(EncodingModel[Asked]):
     def encode(self, request: Request) -> Asked:
         """The request in tokens; raises what is wrong with it."""
         text, special = self.render(request.prompt)
+        if self.tells_tokens and request.choices is not None and request.params.get("echo"):
+            return self._encode_alone(text, special=special)
         if request.choices is not None:
             return self._encode_choices(text, request.choices, special=special)
         sampling = read_params({**self.params, **request.params}, others=self.others)
@@ -270,6 +288,21 @@ class TokenModel(EncodingModel[Asked]):
         prompt = prompt or self._start()
         self.check(len(prompt) + max(map(len, continuations)) - 1)
         return Asked(prompt, choices=continuations)
+
+    def _encode_alone(self, text: str, *, special: bool) -> Asked:
+        ids = self.tokens(text, special=special) or self._start()
+        self.check(len(ids))
+        return Asked(ids[:1], choices=[ids[1:]], told=True)
+
+    def _tell(self, asked: Asked, response: Response) -> Response:
+        """How likely each token of a text is, of what was found of them."""
+        (behind,) = asked.choices
+        odds = [Odds(self.text(asked.prompt), None, False)]
+        for token, look in zip(behind, response.raw["looks"]):
+            text, likeliest = self.text([token]), self.text([look.likeliest])
+            top = {likeliest: look.highest, text: look.logprob}
+            odds.append(Odds(text, look.logprob, look.likeliest == token, top))
+        return Response(scores=(), tokens=response.tokens, raw={"odds": odds})
 
     def render(self, prompt: Prompt) -> tuple[str, bool]:
         """The prompt as one text, and whether the tokenizer's special tokens are still to be added."""

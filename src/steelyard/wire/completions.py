@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from steelyard.errors import DataError, UsageError
-from steelyard.types import Request, Response
+from steelyard.types import Request, Response, Tokens
 from steelyard.wire import likelihoods
 from steelyard.wire.base import Call, Exchange
 from steelyard.wire.openai_choices import group_choices, read_usage
@@ -52,16 +52,13 @@ class Completions(OpenAIService):
             raise DataError("suffix: texts are completed at their end only")
         if asked.get("best_of", count) != count:
             raise DataError("best_of: no more answers are written than are given")
-        if echo and asked.get("logprobs") is not None:
-            raise DataError(
-                "echo: the log-probabilities of a prompt are not told token by token",
-                hint="choices=[…] tells those of texts behind it",
-            )
         if asked.get("choices") is not None:
             if len(prompts) > 1:
                 raise DataError("prompt: choices stand behind one prompt")
             scored = Request("0", prompts[0], tuple(asked["choices"]), parameters.params)
             return CompletionExchange(self, [scored], parameters._replace(stream=False, answers=1))
+        if echo and asked.get("logprobs") is not None:
+            return self._accept_echo(asked, prompts, parameters)
         requests = [
             replace(one, id=f"{place}")
             for place, one in enumerate(
@@ -71,6 +68,21 @@ class Completions(OpenAIService):
             )
         ]
         return CompletionExchange(self, requests, parameters, echo=echo)
+
+    def _accept_echo(self, asked: Mapping[str, Any], prompts: list[str], parameters: Parameters) -> Exchange:
+        """A call that asks how likely each token of its prompts is, and for at most one token behind them."""
+        limit, told = asked.get("max_tokens"), asked["logprobs"]
+        if limit not in (0, 1):
+            raise DataError("max_tokens: with echo and logprobs no more than 1 is written")
+        if told not in (0, 1):
+            raise DataError("logprobs: of a prompt 1 is told at the most")
+        if parameters.stream or parameters.answers != 1:
+            raise DataError("echo: log-probabilities of a prompt come once, and whole")
+        params = {name: value for name, value in parameters.params.items() if name != "logprobs"}
+        written = [Request(f"{place}", prompt, None, params) for place, prompt in enumerate(prompts)]
+        requests = [replace(one, choices=(), params={**params, "echo": True}) for one in written]
+        written = written if limit else []
+        return EchoExchange(self, [*requests, *written], parameters, echo=True)
 
 
 class CompletionExchange(OpenAIExchange):
@@ -149,6 +161,28 @@ class CompletionExchange(OpenAIExchange):
     def echoed(self, request: Request) -> str:
         """The prompt, where it is wanted back."""
         return str(request.prompt) if self.echo else ""
+
+
+class EchoExchange(CompletionExchange):
+    """The server's side of a call for the tokens of prompts; what is written behind them comes after them."""
+
+    def encode_answer(self, responses: Sequence[Response]) -> bytes:
+        """Each prompt with the log-probabilities of its tokens, and what is written behind it."""
+        count = sum(request.choices is not None for request in self.requests)
+        written: Sequence[Response | None] = responses[count:] or [None] * count
+        answers = []
+        for echoed, behind in zip(responses[:count], written):
+            odds = echoed.raw.get("odds") if isinstance(echoed.raw, Mapping) else None
+            if odds is None:
+                raise UsageError("the model does not tell how likely the tokens of a prompt are")
+            # How likely it was to be written nobody has said.
+            more = [likelihoods.Odds(behind.text, None, False)] if behind is not None else []
+            tokens = Tokens(echoed.tokens.input if echoed.tokens else None, len(more))
+            raw = {"logprobs": likelihoods.write_echo([*odds, *more]), "finish_reason": "length"}
+            text = behind.text if behind is not None else ""
+            answers.append(Response(text, tokens=tokens, raw=raw))
+        self.requests = [replace(request, choices=None) for request in self.requests[:count]]
+        return super().encode_answer(answers)
 
 
 def _read_prompts(prompt: Any) -> list[str]:

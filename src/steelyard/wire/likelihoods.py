@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 from steelyard.errors import DataError
@@ -32,11 +33,15 @@ _SHAPING = {
 
 
 class Odds(NamedTuple):
-    """A token of a text: how it is written, its log-probability, and whether none was likelier."""
+    """A token of a text: how it is written, its log-probability, and whether none was likelier.
+
+    `top` are the likeliest tokens in its place and itself, as far as they are known.
+    """
 
     token: str
     logprob: float | None
     first: bool
+    top: Mapping[str, float] | None = None
 
 
 def plain_params(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,7 +71,7 @@ def read_echo(choice: Mapping[str, Any], *, written: int = 0) -> list[Odds]:
     tops = told.get("top_logprobs") or [None] * len(tokens) if isinstance(told, dict) else []
     end = len(tokens) - written
     return [
-        Odds(token, number, bool(number is not None and top and number >= max(top.values())))
+        Odds(token, number, bool(number is not None and top and number >= max(top.values())), top)
         for token, number, top in zip(tokens[:end], numbers[:end], tops)
     ]
 
@@ -148,3 +153,14 @@ def write_choices(response: Response, choices: Sequence[str], *, chat: bool) -> 
         }
         for place, (text, score) in enumerate(zip(choices, scores))
     ]
+
+
+def write_echo(odds: Sequence[Odds]) -> dict[str, list[Any]]:
+    """The tokens of a text as completions echo them."""
+    ends = list(accumulate((len(one.token) for one in odds), initial=0))
+    return {
+        "tokens": [one.token for one in odds],
+        "token_logprobs": [one.logprob for one in odds],
+        "top_logprobs": [one.top for one in odds],
+        "text_offset": ends[:-1],
+    }

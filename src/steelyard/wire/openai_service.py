@@ -280,7 +280,7 @@ class OpenAIExchange(Exchange):
 
 def odds_response(odds: Sequence[likelihoods.Odds], answer: Mapping[str, Any]) -> Response:
     """The tokens that were read of one text, to be compared with others."""
-    return Response(tokens=read_usage(answer.get("usage")), raw={"odds": odds})
+    return Response(scores=(), tokens=read_usage(answer.get("usage")), raw={"odds": odds})
 
 
 def _add_up(responses: Sequence[Response]) -> Tokens | None:

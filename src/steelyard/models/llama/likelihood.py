@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from steelyard.models.answers import Question
+from steelyard.models.answers import Look, Question
 from steelyard.models.llama.network import Network, Prefix, Rows
 
 Floats = NDArray[np.float32]
@@ -42,12 +42,14 @@ def score(network: Network, questions: Sequence[Question]) -> None:
     for row in rows:
         for choice in row.choices:
             looks = [next(found) for _ in choice]
-            score_of_choice = sum(logarithm for logarithm, _ in looks)
-            row.question.add(score_of_choice, greedy=all(likeliest for _, likeliest in looks))
+            greedy = all(look.likeliest == token for look, token in zip(looks, choice))
+            row.question.add(sum(look.logprob for look in looks), greedy=greedy)
+            if row.question.told:
+                row.question.looks += looks
 
 
-def _look_up(network: Network, states: Floats, targets: Sequence[int]) -> Iterator[tuple[float, bool]]:
-    """The log-probability of each target behind its state, and whether it is the likeliest token."""
+def _look_up(network: Network, states: Floats, targets: Sequence[int]) -> Iterator[Look]:
+    """What is found of each target behind its state."""
     step = max(1, _MOST_LOGITS // network.shape.vocabulary)
     for begin in range(0, len(targets), step):
         logits = network.logits(states[begin : begin + step])
@@ -55,4 +57,5 @@ def _look_up(network: Network, states: Floats, targets: Sequence[int]) -> Iterat
         most = logits.max(axis=-1)
         chosen = logits[np.arange(len(wanted)), wanted]
         total = np.log(np.exp(logits - most[:, None]).sum(axis=-1, dtype=np.float64)) + most
-        yield from zip((chosen - total).tolist(), (logits.argmax(axis=-1) == wanted).tolist())
+        likeliest = logits.argmax(axis=-1).tolist()
+        yield from map(Look, (chosen - total).tolist(), likeliest, (most - total).tolist())
