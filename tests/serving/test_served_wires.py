@@ -110,6 +110,15 @@ def test_vectors_of_texts() -> None:
         assert call(server.url, CHAT, chat(model="vectors")).status == 400
 
 
+def test_models_are_listed_as_triton_lists_them(server: Server) -> None:
+    listed = call(server.url, "/v2/repository/index", {})
+    assert (listed.status, {one["state"] for one in listed.json}) == (200, {"READY"})
+    for one in listed.json:
+        about = call(server.url, f"/v2/models/{one['name']}").json
+        assert about["outputs"][0] == {"name": "text_output", "datatype": "BYTES", "shape": [-1, 1]}
+    assert call(server.url, "/v2/repository/nothing", {}).status == 404
+
+
 @pytest.mark.parametrize("wire", ["tgi", "openai-completions"])
 def test_a_service_of_one_protocol_is_served_in_another(server: Server, model: Embedded, wire: str) -> None:
     behind = client(server, wire)

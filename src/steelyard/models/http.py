@@ -90,10 +90,7 @@ class HttpModel(Model):
             proxy=proxy,
         )
         self.concurrency = concurrency * self.batch_size
-        self.url, self._name = self.client.url, name
-        streamed = self.wire.streamed()
-        # Some protocols stream at another path.
-        self._streamed_url = None if streamed is None else streamed.locate(url)
+        self.url, self._name, self._address = self.client.url, name, url
         self._boxes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Box] = WeakKeyDictionary()
 
     def __repr__(self) -> str:
@@ -155,7 +152,9 @@ class HttpModel(Model):
         try:
             encode = exchange.encode_request
             body = await asyncio.to_thread(encode) if exchange.slow else encode()
-            stream = await self.client.open(body, url=self._streamed_url, headers=exchange.headers)
+            # Some protocols stream at another path.
+            where = wire.locate(self._address)
+            stream = await self.client.open(body, url=where, headers=exchange.headers)
             async for chunk in self._read(exchange, stream):
                 yield chunk
         except (DataError, OSError, TypeError, ValueError) as error:

@@ -98,6 +98,11 @@ class Application:
             return
         route, path, model = self._find(path)
         if route is None:
+            # Triton is asked for its models by POST.
+            if visit.method == "POST" and (told := self._describe(path)) is not None:
+                await visit.read(most=self.limits.body, patience=self.limits.patience)
+                await visit.reply(200, told[0], kind=told[1])
+                return
             raise Refusal(404, f"there is nothing at {visit.path}")
         visit.wire, visit.route = route.name, route.pattern
         if visit.method != "POST":
