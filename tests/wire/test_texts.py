@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -108,6 +109,68 @@ def test_what_a_server_streams_a_client_reads(name: str, said: list[str], cuts: 
     assert asked.decode_end()[0].text == whole.text
     (response,) = opened(wire, "a").decode_answer(body)
     assert response.text == whole.text
+
+
+KEYS = (
+    "inputs", "parameters", "text_input", "stream", "id", "outputs", "name", "datatype", "shape", "data",
+    "generated_text", "details", "token", "text", "prefill", "tokens", "generated_tokens", "text_output",
+    "num_output_tokens", "binary_data_size", "sampling_parameters", "stop", "best_of", "error",
+)  # fmt: skip
+anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-9, 9)
+    | st.just(1.5)
+    | st.sampled_from(["", "a", "BYTES", *KEYS]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    max_leaves=12,
+)
+TENSOR = {"name": "text_input", "datatype": "BYTES", "shape": [1], "data": ["a"]}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(deadline=None, max_examples=40)
+@given(value=st.dictionaries(st.sampled_from(KEYS), anything), blob=anything)
+def test_a_server_understands_or_refuses_whatever_comes(name: str, value: Any, blob: Any) -> None:
+    asked = {
+        "inputs": [{**TENSOR, "parameters": blob}] if name == "kserve" else "a",
+        "text_input": "a",
+        **value,
+    }
+    for body in (value, asked, blob):
+        try:
+            exchange = accepted(wire_of(name), json.dumps(body).encode())
+        except DataError:
+            continue
+        exchange.encode_answer([Response("b")] * len(exchange.requests))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(deadline=None, max_examples=40)
+@given(value=st.dictionaries(st.sampled_from(KEYS), anything), other=anything)
+def test_a_client_understands_or_refuses_whatever_comes(name: str, value: Any, other: Any) -> None:
+    answer = {
+        "generated_text": "b",
+        "text_output": "b",
+        "outputs": [{**TENSOR, "name": "text_output"}],
+        **value,
+    }
+    for body in (value, answer, other):
+        for written in (json.dumps(body).encode(), f"data: {json.dumps(body)}\n\n".encode()):
+            try:
+                (response,) = opened(wire_of(name), "a", details=True).decode_answer(written)
+            except DataError:
+                continue
+            assert isinstance(response.text, str)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_nested_without_end_is_refused(name: str) -> None:
+    deep = b'{"inputs":' + b"[" * 100_000
+    with pytest.raises(DataError, match="not JSON"):
+        accepted(wire_of(name), deep)
+    with pytest.raises(DataError, match="not JSON"):
+        opened(wire_of(name), "a").decode_answer(deep)
 
 
 @pytest.mark.parametrize("name", NAMES)

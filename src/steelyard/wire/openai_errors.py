@@ -76,7 +76,7 @@ def decode_json(body: bytes) -> Any:
     """A body as what it says; a DataError that shows how it begins where it is no JSON."""
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DataError(f"the body is not JSON: {error}; it begins with {show_begin(body)}") from error
 
 

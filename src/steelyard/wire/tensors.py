@@ -71,7 +71,8 @@ def read_tensors(entries: Any, blob: bytes) -> Iterator[Tensor]:
     place = 0
     for entry in entries if isinstance(entries, list) else ():
         name, kind, shape = _head(entry)
-        size = (entry.get("parameters") or {}).get(SIZE)
+        own = entry.get("parameters")
+        size = own.get(SIZE) if isinstance(own, dict) else None
         if size is None:
             values: Sequence[Any] = [*_flatten(entry.get("data"))]
         elif not isinstance(size, int) or not 0 <= size <= len(blob) - place:
