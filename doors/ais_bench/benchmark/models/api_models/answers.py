@@ -30,10 +30,13 @@ _LINE = re.compile(rb"[^\r\n]+")
 
 async def collect(model: BaseAPIModel, body: Any, output: Output) -> None:
     """Send a body, and write in `output` what came of it; each try begins with the output as it is now."""
-    begun = _copy(output)
+    begun, tried = _copy(output), False
 
     async def read(answer: Answer) -> list[float]:
-        _restore(output, begun)
+        nonlocal tried
+        if tried:
+            _restore(output, begun)
+        tried = True
         return await model.read_answer(answer, output)
 
     sent = body if isinstance(body, bytes) else msgspec.json.encode(body)
