@@ -101,7 +101,7 @@ def test_several_prompts_with_several_answers_each() -> None:
 
 
 def test_a_prompt_that_is_wanted_back_stands_before_its_answer() -> None:
-    exchange = accept("completions", prompt="2 + 2 =", echo=True)
+    exchange = accept("completions", prompt="2 + 2 =", echo=True, logprobs=False, best_of=None)
     assert said(exchange, Response(" 4"))["choices"][0]["text"] == "2 + 2 = 4"
     exchange = accept("completions", prompt="2 + 2 =", echo=True, stream=True)
     body = exchange.encode_chunk(0, Chunk(" 4")) + exchange.encode_end([Response(" 4")])

@@ -50,14 +50,14 @@ class Completions(OpenAIService):
         echo, count = bool(asked.get("echo")), parameters.answers
         if asked.get("suffix"):
             raise DataError("suffix: texts are completed at their end only")
-        if asked.get("best_of", count) != count:
+        if (asked.get("best_of") or count) != count:
             raise DataError("best_of: no more answers are written than are given")
         if asked.get("choices") is not None:
             if len(prompts) > 1:
                 raise DataError("prompt: choices stand behind one prompt")
             scored = Request("0", prompts[0], tuple(asked["choices"]), parameters.params)
             return CompletionExchange(self, [scored], parameters._replace(stream=False, answers=1))
-        if echo and asked.get("logprobs") is not None:
+        if echo and asked.get("logprobs") is not None and asked["logprobs"] is not False:
             return self._accept_echo(asked, prompts, parameters)
         requests = [
             replace(one, id=f"{place}")
