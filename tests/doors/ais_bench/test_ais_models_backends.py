@@ -246,7 +246,7 @@ def test_likelihoods_over_a_ready_made_backend_are_the_engines() -> None:
 META = {
     "round": [
         {"role": "HUMAN", "begin": "<u>", "end": "\n", "api_role": "HUMAN"},
-        {"role": "BOT", "begin": "<b>", "end": "\n", "api_role": "BOT", "generate": True},
+        {"role": "BOT", "begin": "<b>", "end": "\n", "api_role": "assistant", "generate": True},
     ],
     "reserved_roles": [{"role": "SYSTEM", "begin": "<s>", "end": "\n", "api_role": "HUMAN"}],
 }

@@ -251,8 +251,9 @@ def test_what_a_class_is_given() -> None:
         ask(plain, [{"role": "user", "content": picture}])
         ask(told, turns)
         ask(told, "as it is")
-    texts, pictures, roles, text = [asked.json["ask"] for asked in service.asked]
-    assert (texts, text) == ("a\nb", "as it is")
+        ask(plain, {"own": ["object"]})
+    texts, pictures, roles, text, own = [asked.json["ask"] for asked in service.asked]
+    assert (texts, text, own) == ("a\nb", "as it is", {"own": ["object"]})
     assert pictures[0]["role"] == "HUMAN" and pictures[0]["prompt"][0]["type"] == "image_url"
     assert roles == [{"role": "user", "prompt": "a"}, {"role": "bot", "prompt": "b"}]
 
@@ -315,8 +316,11 @@ def test_the_name_of_the_model_is_looked_up_once() -> None:
         "/v1/models",
         f"Bearer {KEY}",
     )
-    for body in ({"data": []}, ["served"], {"models": 1}):
-        with serving(reply(body)) as service, pytest.raises(ModelError, match="does not say which models"):
+    for body in (reply({"data": []}), reply(["served"]), reply({"models": 1}), reply(status=404)):
+        with (
+            serving(body) as service,
+            pytest.raises(ModelError, match=r"no model is named, and .* lists none"),
+        ):
             Pieces(url=service.url)._get_service_model_path()
 
 

@@ -102,14 +102,16 @@ class BaseAPIModel:
         """The name of the first model that the service lists, which is asked for it once."""
         if self._service_model is None:
             client = self._connect(join_path(self.base_url, "v1/models"))
-            # On a thread, because whoever makes a model may be inside a loop.
-            with ThreadPoolExecutor(1) as pool:
-                answer = pool.submit(asyncio.run, client.fetch(client.credentials.target)).result()
             try:
+                # On a thread, because whoever makes a model may be inside a loop.
+                with ThreadPoolExecutor(1) as pool:
+                    answer = pool.submit(asyncio.run, client.fetch(client.credentials.target)).result()
                 self._service_model = str(msgspec.json.decode(answer.body)["data"][0]["id"])
-            except (msgspec.DecodeError, UnicodeDecodeError, LookupError, TypeError) as odd:
-                message = f"{client.where} does not say which models it has"
-                raise ModelError(message, hint="model=NAME") from odd
+            except (ModelError, msgspec.DecodeError, UnicodeDecodeError, LookupError, TypeError) as odd:
+                said = odd if isinstance(odd, ModelError) else "its answer is no list of models"
+                raise ModelError(
+                    f"no model is named, and {client.where} lists none: {said}", hint="model=NAME"
+                ) from odd
         return self._service_model
 
     async def get_request_body(self, input: Any, max_out_len: int, output: Output, **args: Any) -> Any:  # noqa: A002

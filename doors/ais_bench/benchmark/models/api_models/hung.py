@@ -9,14 +9,14 @@ from typing import Any
 from uuid import uuid4
 
 from ais_bench.benchmark.models.api_models.base_api import BaseAPIModel
+from ais_bench.benchmark.models.api_models.wired import WiredAPIModel
 from ais_bench.benchmark.models.calls import identify, pick, settle
 from ais_bench.benchmark.models.output import Output, RequestOutput
 from ais_bench.benchmark.models.turns import is_text, show, to_prompt, to_text
 from ais_bench.benchmark.utils.prompt import PromptList
-from steelyard.errors import UsageError, describe
+from steelyard.errors import SteelyardError, UsageError, describe
 from steelyard.models.base import Model, clock
 from steelyard.types import Request, Response, Timing, Tokens
-from steelyard.wire.turns import has_pictures
 
 
 class ServiceModel(Model):
@@ -29,7 +29,7 @@ class ServiceModel(Model):
         """`options` are those of its configuration that shape answers."""
         self.made, self._name, self.options = made, name, options
         self.concurrency = max(int(made.batch_size), 1)
-        self.chat = bool(made.meta_template) or bool(getattr(made, "chat", False))
+        self.chat = bool(made.meta_template) or (isinstance(made, WiredAPIModel) and made.chat)
 
     @property
     def name(self) -> str:
@@ -56,7 +56,7 @@ class ServiceModel(Model):
             returned = await settle(made.generate(prompt, limit, output, **pick(made.generate, params)))
         except Exception as error:  # noqa: BLE001 - the model boundary: a failure is an answer
             output = RequestOutput()
-            output.error_info = str(error) if isinstance(error, UsageError) else describe(error)
+            output.error_info = str(error) if isinstance(error, SteelyardError) else describe(error)
             returned = None
         if isinstance(returned, Output):
             output = returned
@@ -70,14 +70,15 @@ class ServiceModel(Model):
 
     async def _tell(self, request: Request) -> Any:
         """The prompt as the class is given it: a text, where there is nothing else and no template."""
-        slow = has_pictures(request.prompt)
-        prompt = (
-            await asyncio.to_thread(show, to_prompt(request.prompt)) if slow else to_prompt(request.prompt)
-        )
-        if not isinstance(prompt, PromptList) or self.made.meta_template is not None:
+        prompt = to_prompt(request.prompt)
+        if not isinstance(prompt, PromptList):
+            return prompt
+        if seen := not all(map(is_text, prompt)):
+            # Pictures are read from files, or from far away.
+            prompt = await asyncio.to_thread(show, prompt)
+        if self.made.meta_template is not None:
             return self.made.parse_template(prompt)
-        keeps = self.chat or not all(map(is_text, prompt))
-        return prompt if keeps else to_text(prompt)
+        return prompt if self.chat or seen else to_text(prompt)
 
     def _read(self, output: Output, asked: float) -> Response:
         """What came of it, as the engine stores it."""

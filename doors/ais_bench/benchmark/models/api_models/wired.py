@@ -58,8 +58,11 @@ class WiredAPIModel(BaseAPIModel):
         return made
 
     def render(self, prompt: Any) -> Any:
-        """A prompt as the service is told it: turns, or one text."""
-        told = prompt if self.meta_template is None else self.parse_template(prompt)
+        """A prompt by the template of roles, as the service is told it."""
+        return self.shape(self.parse_template(prompt))
+
+    def shape(self, told: Any) -> Any:
+        """What was said by whom as the service is told it: turns, or one text."""
         if isinstance(told, Mapping):
             return told
         return to_turns(told) if self.chat else to_text(told)
@@ -78,7 +81,7 @@ class WiredAPIModel(BaseAPIModel):
     async def get_request_body(self, input: Any, max_out_len: int, output: Output, **args: Any) -> Any:  # noqa: A002
         """The body of a request, as a mapping."""
         output.input = input
-        request = Request("0", self.render(input), params=args)
+        request = Request("0", self.shape(input), params=args)
         return msgspec.json.decode(self.wire(max_out_len=max_out_len).open([request]).encode_request())
 
     async def parse_text_response(self, data: Any, output: Output) -> None:

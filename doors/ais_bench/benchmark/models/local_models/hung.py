@@ -66,10 +66,12 @@ class BatchedModel(LocalModel):
 
     def _tell(self, request: Request) -> Any:
         """The prompt as the class is given it: a text, where there is nothing else and no template."""
-        prompt = show(to_prompt(request.prompt))
-        if not isinstance(prompt, PromptList) or self.made.meta_template is not None:
-            return self.made.parse_template(prompt)
-        return to_text(prompt) if all(map(is_text, prompt)) else prompt
+        prompt = to_prompt(request.prompt)
+        if not isinstance(prompt, PromptList):
+            return prompt
+        if self.made.meta_template is not None:
+            return self.made.parse_template(show(prompt))
+        return to_text(prompt) if all(map(is_text, prompt)) else show(prompt)
 
     def _answer(self, prompts: list[Any], arguments: Mapping[str, Any]) -> list[str]:
         known = self._find_out(prompts[0], arguments) if self._single is None else []
