@@ -269,3 +269,14 @@ def test_identities_of_ready_made_backends_know_the_template() -> None:
     with serving(reply({})) as service:
         plain, told = (opened(service, backends.TGICustomAPI, meta_template=meta) for meta in (None, META))
     assert plain.identity() != told.identity() and plain.name == told.name == "mine"
+
+
+@pytest.mark.parametrize("wrap", [lambda cls: cls, rewritten])
+def test_identities_know_which_model_is_served(wrap: Callable[[Any], Any]) -> None:
+    told = []
+    for name in ("one", "other"):
+        with chatting(models=(name,)) as service:
+            identity = opened(service, wrap(backends.VLLMCustomAPIChat)).identity()
+        assert identity["model"] == name
+        told.append({key: value for key, value in identity.items() if key != "url"})
+    assert told[0] != told[1]

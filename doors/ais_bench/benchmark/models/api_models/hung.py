@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from ais_bench.benchmark.models.api_models.base_api import BaseAPIModel
 from ais_bench.benchmark.models.api_models.wired import WiredAPIModel
-from ais_bench.benchmark.models.calls import identify, pick, settle
+from ais_bench.benchmark.models.calls import identify, pick, plain, settle
 from ais_bench.benchmark.models.output import Output, RequestOutput
 from ais_bench.benchmark.models.turns import is_text, show, to_prompt, to_text
 from ais_bench.benchmark.utils.prompt import PromptList
@@ -37,9 +37,13 @@ class ServiceModel(Model):
         return self._name
 
     def identity(self) -> Mapping[str, Any]:
-        """The class and its source, the options, and where it is asked with which headers."""
+        """The class and its source, the options, the model, and where it is asked with which headers."""
+        if isinstance(self.made, WiredAPIModel):
+            # What the service calls its model may have to be asked for.
+            self.made.wire()
         told, client = identify(self.made, self.options), self.made.client()
-        return {**told, "url": client.url, "headers": client.credentials.shown_headers}
+        where = {"url": client.url, "headers": client.credentials.shown_headers}
+        return {**told, "model": plain(getattr(self.made, "model", None)), **where}
 
     async def ask(self, request: Request) -> Response:
         """Ask one thing; whatever the class raises is a failed answer."""
