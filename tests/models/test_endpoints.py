@@ -127,7 +127,7 @@ def test_another_protocol_is_named_with_the_flag_that_asks_it() -> None:
         assert "speaks Triton's generate, and was asked as if it spoke the OpenAI protocol" in said
         assert said.endswith(f"(--model triton url={root} model=upper)")
         assert doubts(open_service(root, wire="triton", model="upper")) == ""
-        assert "there is no model at" in doubts(open_service(root, wire="kserve", model="uper"))
+        assert "there is no model at 127.0.0.1:" in doubts(open_service(root, wire="kserve", model="uper"))
 
 
 @pytest.mark.parametrize(

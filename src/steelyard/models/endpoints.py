@@ -107,7 +107,9 @@ def _explain_own(client: Client, wire: Wire, form: Form, error: str, *, model: A
     if not re.match(r"HTTP 4(?!29)", error):
         return None
     if model and form.models and model not in form.models:
-        return UnknownName(f"model at {form.url}", model, form.models, hint="model=NAME")
+        return UnknownName(
+            f"model at {urlsplit(client.url).netloc} called", model, form.models, hint="model=NAME"
+        )
     if urlsplit(wire.locate(form.url)).path == urlsplit(client.url).path:
         return None
     return ModelError(f"{client.where} answers {error}; {form.words} is spoken at {form.url}", hint=form.flag)
