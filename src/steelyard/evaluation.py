@@ -110,7 +110,7 @@ def evaluate(
         sitting.keepers = stack.enter_context(_kept_beside(run, csv=csv))
         sitting.run_to_end(concurrency)
         if cached is not None:
-            run.update(cache=cached.note)
+            run.update(cache=cached.note())
     return run
 
 

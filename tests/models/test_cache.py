@@ -183,7 +183,7 @@ def test_a_file_that_cannot_be_written_costs_no_answer(tmp_path: Path) -> None:
     other.execute("DROP TABLE answers")
     other.close()
     assert [r.text for r in answer(cached, [Request("a", "What?"), Request("b", "Who?")])] == ["1", "2"]
-    assert "cannot be written" in cache.broken
+    assert "cannot be written" in cached.note()["broken"]
     cached.close()
 
 

@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import msgspec
@@ -32,6 +33,9 @@ from steelyard.types import Part, Prompt, Request, Response
 _OURS = 0x5374_796C  # an SQLite file that says so is one of these
 _FORMAT = 1
 _PATIENCE = 30.0
+# Answers that come fast are written together: the lock of a file costs more than an answer.
+_TOGETHER = 32
+_SOON = 0.25
 
 
 def default_path() -> Path:
@@ -47,6 +51,8 @@ class Cache:
         self.path = Path(path).expanduser()
         self.broken = ""
         """Why nothing more is kept, once something could not be."""
+        self._waiting: dict[bytes, bytes] = {}
+        self._written = monotonic()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # Answers are nobody else's business.
@@ -59,6 +65,8 @@ class Cache:
 
     def find(self, key: bytes) -> Response | None:
         """The answer that was kept under a key; None where there is none."""
+        if key in self._waiting:
+            return _decoder.decode(self._waiting[key])
         try:
             row = self._file.execute("SELECT answer FROM answers WHERE key = ?", (key,)).fetchone()
             return None if row is None else _decoder.decode(row[0])
@@ -74,14 +82,26 @@ class Cache:
             answer = _encoder.encode(replace(response, timing=None, cost=None))
         except (TypeError, ValueError, msgspec.EncodeError):
             return
-        try:
-            self._file.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (key, answer))
-        except sqlite3.Error as error:
-            self.broken = f"the cache {self.path} cannot be written: {error}"
+        self._waiting[key] = answer
+        if len(self._waiting) >= _TOGETHER or monotonic() - self._written > _SOON:
+            self.write()
 
     def close(self) -> None:
-        """Close the file."""
+        """Write what waits, and close the file."""
+        self.write()
         self._file.close()
+
+    def write(self) -> None:
+        """Write what waits to be written."""
+        waiting, self._waiting, self._written = self._waiting, {}, monotonic()
+        try:
+            self._file.execute("BEGIN IMMEDIATE")
+            self._file.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?)", waiting.items())
+            self._file.execute("COMMIT")
+        except sqlite3.Error as error:
+            self.broken = f"the cache {self.path} cannot be written: {error}"
+            if self._file.in_transaction:
+                self._file.execute("ROLLBACK")
 
     def _begin(self) -> None:
         (ours,) = self._file.execute("PRAGMA application_id").fetchone()
@@ -121,9 +141,9 @@ class Cached(Model):
         """That of the model: where an answer came from does not shape it."""
         return self.model.identity()
 
-    @property
     def note(self) -> dict[str, Any]:
-        """What a run notes of it."""
+        """What a run notes of it, once all is written."""
+        self.cache.write()
         return {"file": str(self.cache.path), "hits": self.hits, "broken": self.cache.broken}
 
     async def doubt(self, error: str) -> Any:
