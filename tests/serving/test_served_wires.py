@@ -104,6 +104,9 @@ def test_vectors_of_texts() -> None:
         asking = HttpModel(server.url, wire=resolve("wires", "openai-embeddings")(model="vectors"))
         (packed,) = answer(asking, [Request("0", "b c")])
         assert packed.raw == [3.0, 1.0]
+        with Server({"far": asking}, port=0, wires="openai") as proxy:
+            told = call(proxy.url, "/v1/embeddings", {"input": ["b c"]}).json
+        assert told["data"][0]["embedding"] == [3.0, 1.0]
         asking.close()
         assert "no vectors" in embed(model="small").json["error"]["message"]
         assert embed(model="small").status == 400

@@ -63,7 +63,8 @@ class HttpModel(Model):
         if batch_size < 1:
             raise UsageError(f"batch_size is {batch_size}", hint="it must be at least 1")
         self.wire: Wire = resolve("wires", wire)() if isinstance(wire, str) else wire
-        self.chat, self.batch_size = self.wire.chat, batch_size if self.wire.together else 1
+        self.chat, self.embeds = self.wire.chat, self.wire.embeds
+        self.batch_size = batch_size if self.wire.together else 1
         self.likelihoods = self.wire.likelihoods if self.wire.likelihood is None else (self.wire.likelihood,)
         self.client = Client(
             self.wire.locate(url),

@@ -111,6 +111,8 @@ class Wire(ABC):
     stream: bool = False
     streams: bool = False
     routes: Sequence[str] = ()
+    embeds: bool = False
+    """Whether its answers are vectors."""
     likelihoods: Sequence[str] = ()
     """The ways in which services of the protocol may tell how likely choices are, the best first."""
     likelihood: str | None = None

@@ -32,6 +32,7 @@ class Embeddings(OpenAIService):
 
     together = True
     streams = False
+    embeds = True
     path = "/embeddings"
     routes = ("/v1/embeddings", "/embeddings")
 
