@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
+from contextlib import suppress
 
 # How much the latest answer says about how long the next will take.
 _FRESH = 0.1
@@ -20,13 +21,9 @@ class Places:
     def __init__(self, most: int, *, queue: int) -> None:
         self.most, self.queue = most, queue
         self.taken = 0
+        self.waiting = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._usual = 0.0
-
-    @property
-    def waiting(self) -> int:
-        """How many wait."""
-        return sum(not place.done() for place in self._waiting)
 
     @property
     def full(self) -> bool:
@@ -46,12 +43,18 @@ class Places:
             return
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(place)
+        self.waiting += 1
         try:
             await place
         except asyncio.CancelledError:
-            if place.done() and not place.cancelled():
+            if place.cancelled():
+                with suppress(ValueError):
+                    self._waiting.remove(place)
+            else:
                 self._pass_on()
             raise
+        finally:
+            self.waiting -= 1
 
     def give_back(self, seconds: float) -> None:
         """Give a place back after an answer that took so long."""
@@ -61,7 +64,7 @@ class Places:
     def _pass_on(self) -> None:
         while self._waiting:
             place = self._waiting.popleft()
-            if not place.done():
+            if not place.cancelled():
                 place.set_result(None)
                 return
         self.taken -= 1
