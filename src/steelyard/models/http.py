@@ -63,7 +63,7 @@ class HttpModel(Model):
         if batch_size < 1:
             raise UsageError(f"batch_size is {batch_size}", hint="it must be at least 1")
         self.wire: Wire = resolve("wires", wire)() if isinstance(wire, str) else wire
-        self.batch_size = batch_size if self.wire.together else 1
+        self.chat, self.batch_size = self.wire.chat, batch_size if self.wire.together else 1
         self.likelihoods = self.wire.likelihoods if self.wire.likelihood is None else (self.wire.likelihood,)
         self.client = Client(
             self.wire.locate(url),
@@ -89,11 +89,7 @@ class HttpModel(Model):
             cert=cert,
             proxy=proxy,
         )
-        self.chat, self.embeds, self.concurrency = (
-            self.wire.chat,
-            self.wire.embeds,
-            concurrency * self.batch_size,
-        )
+        self.concurrency, self.embeds = concurrency * self.batch_size, self.wire.embeds
         self.url, self._name, self._address = self.client.url, name, url
         self._boxes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Box] = WeakKeyDictionary()
 
