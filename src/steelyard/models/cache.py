@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 import msgspec
@@ -33,6 +33,7 @@ from steelyard.types import Part, Prompt, Request, Response
 _OURS = 0x5374_796C  # an SQLite file that says so is one of these
 _FORMAT = 1
 _PATIENCE = 30.0
+_PAUSE = 0.02
 # Answers that come fast are written together: the lock of a file costs more than an answer.
 _TOGETHER = 32
 _SOON = 0.25
@@ -58,7 +59,10 @@ class Cache:
             # Answers are nobody else's business.
             self.path.touch(mode=0o600)
             self._file = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None)
-            self._begin()
+            with contextlib.ExitStack() as opened:
+                opened.callback(self._file.close)
+                self._begin()
+                opened.pop_all()
         except (OSError, sqlite3.Error) as error:
             message = f"the cache {self.path} cannot be used: {error}"
             raise StoreError(message, hint="--cache FILE names another one") from error
@@ -104,8 +108,21 @@ class Cache:
                 self._file.execute("ROLLBACK")
 
     def _begin(self) -> None:
-        (ours,) = self._file.execute("PRAGMA application_id").fetchone()
+        """Make the file ready; another process may be about it at the same time."""
+        until = monotonic() + _PATIENCE
+        while True:
+            try:
+                return self._make_ready()
+            except sqlite3.OperationalError as error:
+                # Who changes what kind of file it is does not wait for others by itself.
+                if "locked" not in str(error) or monotonic() > until:
+                    raise
+                sleep(_PAUSE)
+
+    def _make_ready(self) -> None:
+        # In this order: whoever makes a new one ready says what it is before there is a table.
         (tables,) = self._file.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        (ours,) = self._file.execute("PRAGMA application_id").fetchone()
         if ours != _OURS and tables:
             raise sqlite3.DatabaseError("it is a database of something else")
         if ours == _OURS and self._file.execute("PRAGMA user_version").fetchone() > (_FORMAT,):
