@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from http.client import IncompleteRead
 
 import pytest
 from http_calls import CHAT, Reply, begin, call, chat, read_rest, read_until, wait_for
@@ -12,8 +13,11 @@ from served_models import Breaking, Gate, Held
 
 from steelyard.engine import answer
 from steelyard.models.embedded import Embedded
+from steelyard.models.http import HttpModel
+from steelyard.plugins import resolve
 from steelyard.serving.server import Server
 from steelyard.types import Message, Request
+from steelyard.wire.openai import OpenAI
 
 QUESTIONS = [f"Question: What is {n} + 7?\nAnswer:" for n in range(12)]
 
@@ -158,6 +162,26 @@ def test_a_model_that_breaks_in_the_middle_ends_no_stream_well() -> None:
     assert broken.events[-1]["error"]["message"] == "ValueError: the weights <are> gone"
     assert before.status == 500
     assert before.json["error"]["message"] == "ValueError: the weights <are> gone"
+
+
+@pytest.mark.parametrize("wire", ["openai", "openai-completions", "tgi", "triton", "mindie"])
+def test_our_own_client_takes_no_broken_answer_for_a_whole_one(wire: str) -> None:
+    named = {"model": "Breaking"} if wire == "triton" else {}
+    with Server(Breaking(), port=0) as server:
+        model = HttpModel(server.url, wire=resolve("wires", wire)(stream=True, **named), retries=0)
+        (response,) = answer(model, [Request("0", "one two")])
+        model.close()
+    assert response.error is not None
+    assert "the weights <are> gone" in response.error
+
+
+def test_a_protocol_that_cannot_say_it_has_its_connection_cut() -> None:
+    class Silent(OpenAI):
+        def encode_broken(self, message: str) -> bytes:
+            return b""
+
+    with Server(Breaking(), port=0, wires=Silent()) as server, pytest.raises(IncompleteRead):
+        call(server.url, CHAT, chat("one two", stream=True))
 
 
 def test_what_is_under_way_when_the_server_ends_is_finished() -> None:

@@ -246,8 +246,10 @@ class Application:
         route, _, _ = self._find(path)
         wire = self.routes.nearest(path) if route is None else route.wire
         if visit.status:
-            # The status is out: all that is left is an event that says so, and an end that is none.
-            await visit.end(wire.encode_broken(refusal.message))
+            # The status is out: all that is left is an event that says so. Without one the connection is
+            # cut, lest what was sent so far be taken for a whole answer.
+            if event := wire.encode_broken(refusal.message):
+                await visit.end(event)
             return
         body = wire.encode_failure(refusal.status, refusal.message)
         await visit.reply(refusal.status, body, headers=refusal.headers)
