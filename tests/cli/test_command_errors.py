@@ -19,7 +19,7 @@ WORDS = ("--data", "words.jsonl", "--metric", "exact")
 @pytest.mark.parametrize(
     ("arguments", "error", "hint"),
     [
-        (("evl",), "there is no verb 'evl'", "did you mean eval?"),
+        (("evl",), "there is no verb 'evl'", "did you mean eval"),
         (("eval", "--modle", "x"), "no flag of steelyard eval '--modle'", "did you mean --model"),
         (("eval", "--limit", "none"), "'none' is not a whole number of at least 1", "steelyard eval --help"),
         (("eval", "--limit", "0"), "'0' is not a whole number", ""),
@@ -39,7 +39,7 @@ WORDS = ("--data", "words.jsonl", "--metric", "exact")
         ((*ECHO, "--data", "words.jsonl", "inptu=q", "--metric", "exact"), "no option 'inptu'", "input"),
         (("eval", "--model", "./model.py:Picky", *WORDS), "Picky could not be opened: OSError", "--debug"),
         ((*ECHO,), "there is nothing to ask", ""),
-        ((*ECHO, "--task", "arithmetc"), "there is no task 'arithmetc'", "did you mean arithmetic?"),
+        ((*ECHO, "--task", "arithmetc"), "there is no task 'arithmetc'", "did you mean arithmetic"),
         ((*ECHO, "--data", "words.jsonl"), "no metric is named", ""),
         ((*ECHO, "--data", "words.jsonl", "--metric", "exat"), "no metric 'exat'", "did you mean exact"),
         ((*ECHO, "--data", "wrds.jsonl", "--metric", "exact"), "wrds.jsonl", ""),
