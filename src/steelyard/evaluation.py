@@ -62,26 +62,18 @@ def evaluate(
 ) -> Run:
     """Ask `model` every sample of `task`, `repeat` times each, and store the scored answers in a Run.
 
-    With `resume`, `out` is a run to go on with: what is stored is not asked again, and a model,
-    prompt, data or sampling that changed is refused. `retry_failed` asks its failed answers anew.
-    `csv` also writes each answer to `answers.csv` as it comes. Answers in the file `cache` (True names
-    one for all runs) are not asked for again. The run is "stopped" and not "done", to be resumed, when
-    `deadline` seconds are over, when more than `max_failures` questions failed (below 1: more than that
-    share of all), and where nobody says how many may when the first hundred all failed.
+    With `resume`, `out` is a run to go on with: what is stored is not asked again, and a model, prompt,
+    data or sampling that changed is refused; `retry_failed` asks its failed answers anew. `csv` also
+    writes each answer to `answers.csv`. Answers in the file `cache` (True: one for all runs) are not
+    asked for again. A run is "stopped", to be resumed, after `deadline` seconds, when more than
+    `max_failures` questions failed (below 1: a share of all), else when the first hundred all failed.
     """
-    if repeat < 1:
-        raise UsageError(f"repeat is {repeat}", hint="it must be at least 1")
-    if resume and out is None:
-        raise UsageError("nothing to resume", hint="name the folder of the run")
-    if max_failures is not None and not max_failures >= 0:
-        raise UsageError(f"max_failures is {max_failures}", hint="it must be at least 0")
+    _check(repeat=repeat, max_failures=max_failures, lost=resume and out is None)
     with contextlib.ExitStack() as stack:
-        opened = open_model(model)
-        if opened is not model:
-            stack.callback(opened.close)
+        opened = stack.enter_context(_opened(model))
         chat = opened.chat if chat is None else chat
         way, samples = _settle(opened, task, chat=chat, out=out if resume else None)
-        sampling = {"repeat": repeat, "limit": limit, "seed": seed, "chat": chat}
+        sampling: Any = {"repeat": repeat, "limit": limit, "seed": seed, "chat": chat}
         summary = Summary(way.task.metrics, repeat=repeat, extract=way.task.extract)
         cached = stack.enter_context(_cached(way.model, cache, repeat)) if cache else None
         identity = {"model": way.model.identity(), "task": way.task.identity(), "sampling": sampling}
@@ -98,10 +90,7 @@ def evaluate(
             run=run,
             answered=answered,
             progress=Progress(run, summary, _size(task.data, limit, repeat), answered.count),
-            chat=chat,
-            repeat=repeat,
-            limit=limit,
-            seed=seed,
+            **sampling,
             resumed=resume,
             deadline=deadline,
             max_failures=max_failures,
@@ -112,6 +101,26 @@ def evaluate(
         if cached is not None:
             run.update(cache=cached.note())
     return run
+
+
+@contextlib.contextmanager
+def _opened(model: Any) -> Iterator[Model]:
+    """The model, closed in the end if it was opened for this alone."""
+    opened = open_model(model)
+    try:
+        yield opened
+    finally:
+        if opened is not model:
+            opened.close()
+
+
+def _check(*, repeat: int, max_failures: float | None, lost: bool) -> None:
+    if repeat < 1:
+        raise UsageError(f"repeat is {repeat}", hint="it must be at least 1")
+    if max_failures is not None and not max_failures >= 0:
+        raise UsageError(f"max_failures is {max_failures}", hint="it must be at least 0")
+    if lost:
+        raise UsageError("nothing to resume", hint="name the folder of the run")
 
 
 def rescore(
