@@ -240,7 +240,28 @@ def test_addresses_may_say_more_or_less(tail: str) -> None:
 def test_likelihoods_over_a_ready_made_backend_are_the_engines() -> None:
     with chatting() as service:
         model = opened(service, backends.VLLMCustomAPI, model="served")
-    assert model.likelihoods and model.asking(model.likelihoods[0]).wire.likelihood == model.likelihoods[0]
+    assert model.likelihoods
+    assert model.asking(model.likelihoods[0]).model.wire.likelihood == model.likelihoods[0]
+
+
+@pytest.mark.parametrize("wrap", [lambda cls: cls, rewritten])
+@pytest.mark.parametrize(
+    ("name", "said", "place"),
+    [
+        ("VLLMCustomAPI", {**text_event("4", "stop"), "usage": USAGE}, "prompt"),
+        ("TGICustomAPI", {"generated_text": "4", "details": detail()}, "inputs"),
+        ("TritonCustomAPI", {"model_name": "served", "text_output": "4"}, "text_input"),
+        ("MindieStreamApi", {"generated_text": "4", "details": detail()}, "inputs"),
+    ],
+)
+def test_turns_are_one_text_for_who_takes_a_text(
+    name: str, said: Any, place: str, wrap: Callable[[Any], Any]
+) -> None:
+    with serving(reply(said)) as service:
+        options = {"model": "served"} if getattr(backends, name).names_model else {}
+        model = opened(service, wrap(getattr(backends, name)), stream=False, **options)
+        assert ask(model, TURNS).error is None and not model.chat
+    assert service.asked[0].json[place] == "Be brief.\n1 + 1?\n2\n2 + 2?"
 
 
 META = {

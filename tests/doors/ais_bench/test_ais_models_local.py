@@ -170,6 +170,13 @@ def test_a_folder_answers_as_the_engine_does(folder: Path) -> None:
         made.close()
 
 
+def test_turns_are_one_text_for_a_base_model(folder: Path) -> None:
+    turns: Any = [{"role": "user", "content": "3 + 4?"}, {"role": "assistant", "content": "7"}]
+    model = hang(local(folder, "HuggingFaceBaseModel"))
+    (response,) = ask(model, [*turns, turns[0]])
+    assert response.error is None and response.text == ask(model, "3 + 4?\n7\n3 + 4?")[0].text != ""
+
+
 def test_stop_words_and_older_names(folder: Path) -> None:
     (whole,) = ask(hang(local(folder, "HuggingFaceCausalLM")), "The cat")
     stop = whole.text[2:4]

@@ -91,4 +91,6 @@ def _hang_ready(made: WiredAPIModel, name: str) -> Model:
     """A ready-made backend whose every step is the engine's own."""
     wire = made.wire(max_out_len=made.max_out_len)
     model = HttpModel(made.address(), wire=wire, name=name, **made.transport())
-    return model if made.meta_template is None else Rendered(model, made.render, template=made.meta_template)
+    if made.chat and made.meta_template is None:
+        return model
+    return Rendered(model, made.render, template=made.meta_template)

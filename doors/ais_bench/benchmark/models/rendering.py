@@ -1,4 +1,4 @@
-"""Rendered: a model of the engine that is told prompts in the words of a template of roles."""
+"""Rendered: a model of the engine that is told prompts by a template of roles, or as one text."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from steelyard.types import Chunk, Request, Response
 class Rendered(Model):
     """Asks another model what `render` makes of each prompt."""
 
-    chat = True
-
     def __init__(self, model: Model, render: Callable[[Any], Any], *, template: Any) -> None:
         self.model, self._render, self._template = model, render, template
+        # A template says whose each turn is, even where they end as one text.
+        self.chat = bool(template) or model.chat
         self.concurrency, self.elsewhere = model.concurrency, model.elsewhere
         self.likelihoods, self.remarks, self.load_cost = model.likelihoods, model.remarks, model.load_cost
 

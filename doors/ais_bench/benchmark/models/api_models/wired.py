@@ -11,7 +11,7 @@ from ais_bench.benchmark.models.api_models.addresses import join_path
 from ais_bench.benchmark.models.api_models.base_api import BaseAPIModel
 from ais_bench.benchmark.models.output import Output
 from ais_bench.benchmark.models.templates import LMTemplateParser
-from ais_bench.benchmark.models.turns import to_text, to_turns
+from ais_bench.benchmark.models.turns import is_text, to_text, to_turns
 from steelyard.plugins import resolve
 from steelyard.types import Request, Response
 from steelyard.wire.base import Exchange, Wire
@@ -59,13 +59,14 @@ class WiredAPIModel(BaseAPIModel):
 
     def render(self, prompt: Any) -> Any:
         """A prompt by the template of roles, as the service is told it."""
-        return self.shape(self.parse_template(prompt))
+        return self.shape(prompt if self.meta_template is None else self.parse_template(prompt))
 
     def shape(self, told: Any) -> Any:
         """What was said by whom as the service is told it: turns, or one text."""
         if isinstance(told, Mapping):
             return told
-        return to_turns(told) if self.chat else to_text(told)
+        # Some protocols of texts have a way to show pictures in them.
+        return to_turns(told) if self.chat or not all(map(is_text, told)) else to_text(told)
 
     def read_failure(self, body: bytes) -> str:
         """What the service says that refuses a request."""

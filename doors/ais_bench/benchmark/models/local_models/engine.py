@@ -42,7 +42,7 @@ class EngineBackedModel(BaseModel):
 
     def hang(self) -> Model:
         """The model on the beam."""
-        if self.meta_template is None:
+        if self.engine.chat and self.meta_template is None:
             return self.engine
         return Rendered(self.engine, self.render, template=self.meta_template)
 
