@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from steelyard.models.base import LocalModel as LocalModel
     from steelyard.models.base import Model as Model
     from steelyard.models.references import open_model as open_model
+    from steelyard.parity.examination import check_parity as check_parity
     from steelyard.serving.server import Server as Server
     from steelyard.serving.server import serve as serve
     from steelyard.store import Run as Run
@@ -66,6 +67,7 @@ _HOMES = {
     "Tokens": "types",
     "answer": "engine",
     "answer_async": "engine",
+    "check_parity": "parity.examination",
     "evaluate": "evaluation",
     "execute": "engine",
     "measure": "meter",

@@ -7,16 +7,15 @@ what is asked for now from what it was asked before.
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 from steelyard import __version__
+from steelyard.cli.values import read_duration, read_failures, read_number
 from steelyard.errors import UnknownName, UsageError
 
 _VALUES = "key=value"
-_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class Parser(argparse.ArgumentParser):
@@ -110,15 +109,15 @@ def _describe_eval(parser: Parser) -> None:
         help="how an answer is scored (a judge with model=REF); repeatable",
     )
     add("--extract", metavar="RULE", help="what is taken out of an answer before it is scored; none for all")
-    add("--shots", type=_number(int, 0), metavar="N", help="worked examples before each question")
+    add("--shots", type=read_number(int, 0), metavar="N", help="worked examples before each question")
     add("--shot-data", metavar="REF", help="where the worked examples come from")
     add("--chat", choices=["auto", "yes", "no"], help="ask in the turns of a chat (auto: as the model likes)")
     add = parser.add_argument_group("how much of the data").add_argument
-    add("--limit", type=_number(int, 1), metavar="N", help="only the first N rows")
-    add("--offset", type=_number(int, 0), metavar="N", help="pass over the first N rows")
-    add("--sample", type=_number(int, 1), metavar="N", help="N rows chosen by --seed")
-    add("--seed", type=_number(int), metavar="N", help="seed of every choice (0)")
-    add("--repeat", type=_number(int, 1), metavar="N", help="ask every sample N times")
+    add("--limit", type=read_number(int, 1), metavar="N", help="only the first N rows")
+    add("--offset", type=read_number(int, 0), metavar="N", help="pass over the first N rows")
+    add("--sample", type=read_number(int, 1), metavar="N", help="N rows chosen by --seed")
+    add("--seed", type=read_number(int), metavar="N", help="seed of every choice (0)")
+    add("--repeat", type=read_number(int, 1), metavar="N", help="ask every sample N times")
     add("--on-bad-row", choices=["stop", "skip"], help="what a row that cannot be read does (stop)")
     add(
         "--allow-remote-images",
@@ -130,14 +129,17 @@ def _describe_eval(parser: Parser) -> None:
 
 def _describe_answers(parser: Parser) -> None:
     add = parser.add_argument_group("how it answers").add_argument
-    add("--max-tokens", type=_number(int, 1), metavar="N", help="the longest answer")
-    add("--temperature", type=_number(float, 0), metavar="T", help="0 is greedy")
+    add("--max-tokens", type=read_number(int, 1), metavar="N", help="the longest answer")
+    add("--temperature", type=read_number(float, 0), metavar="T", help="0 is greedy")
     add(
-        "--top-p", type=_number(float, 0), metavar="P", help="sample among the likeliest tokens that sum to P"
+        "--top-p",
+        type=read_number(float, 0),
+        metavar="P",
+        help="sample among the likeliest tokens that sum to P",
     )
     add("--stop", action="append", metavar="TEXT", help="an answer ends before this text; repeatable")
     add("--param", nargs="+", metavar=_VALUES, help="other parameters of each request")
-    add("--concurrency", type=_number(int, 1), metavar="N", help="requests in flight at a time")
+    add("--concurrency", type=read_number(int, 1), metavar="N", help="requests in flight at a time")
     add(
         "--cache",
         nargs="?",
@@ -148,13 +150,13 @@ def _describe_answers(parser: Parser) -> None:
     )
     add(
         "--deadline",
-        type=_read_duration,
+        type=read_duration,
         metavar="TIME",
         help="stop a run after so many seconds, or 10m, 2h; --resume goes on with it",
     )
     add(
         "--max-failures",
-        type=_read_failures,
+        type=read_failures,
         metavar="N|P%",
         help="stop a run when more than N questions failed, or P%% of them; 100%% for never "
         "(when the first 100 all failed)",
@@ -203,7 +205,7 @@ def _describe_compare(parser: Parser) -> None:
     parser.add_argument("others", metavar="OTHER", nargs="+", type=Path, help="the runs to compare with it")
     parser.add_argument("--metric", action="append", metavar="NAME", help="only these metrics; repeatable")
     parser.add_argument(
-        "--flips", type=_number(int, 0), metavar="N", help="how many changed samples to name (10)"
+        "--flips", type=read_number(int, 0), metavar="N", help="how many changed samples to name (10)"
     )
     _add_forms(parser)
 
@@ -239,30 +241,64 @@ def _describe_serve(parser: Parser) -> None:
         help="the protocols, with commas between: openai, tgi, triton, mindie, plain (all of them)",
     )
     add("--host", metavar="ADDRESS", help="where to listen (127.0.0.1: only this machine can ask)")
-    add("--port", type=_number(int, 0), metavar="N", help="the port (8000); 0 takes any that is free")
+    add("--port", type=read_number(int, 0), metavar="N", help="the port (8000); 0 takes any that is free")
     add(
         "--api-key",
         metavar="WHERE",
         help="only who has the key may ask: env:NAME, or file:PATH with a key a line",
     )
-    add("--queue", type=_number(int, 0), metavar="N", help="requests that may wait for a model (1024)")
+    add("--queue", type=read_number(int, 0), metavar="N", help="requests that may wait for a model (1024)")
     add(
         "--concurrency",
-        type=_number(int, 1),
+        type=read_number(int, 1),
         metavar="N",
         help="requests a model is asked at a time (as many as it likes)",
     )
-    add("--max-body", type=_number(int, 1), metavar="BYTES", help="the largest request (67108864)")
-    add("--timeout", type=_number(float, 0), metavar="SECONDS", help="the longest an answer may take (600)")
+    add("--max-body", type=read_number(int, 1), metavar="BYTES", help="the largest request (67108864)")
+    add(
+        "--timeout",
+        type=read_number(float, 0),
+        metavar="SECONDS",
+        help="the longest an answer may take (600)",
+    )
     add(
         "--grace",
-        type=_number(float, 0),
+        type=read_number(float, 0),
         metavar="SECONDS",
         help="how long answers under way are waited for when the server is ended (30)",
     )
     add("--certificate", metavar="FILE", help="serve https: the certificate, with its chain")
     add("--private-key", metavar="FILE", help="the key of the certificate")
     add("--access-log", action="store_true", help="a line on stderr for each request")
+
+
+def _describe_parity(parser: Parser) -> None:
+    add = parser.add_argument
+    add("refs", metavar="REF", nargs="*", help="the two models, where they need no options")
+    add(
+        "--model",
+        nargs="+",
+        action="append",
+        metavar=("REF", _VALUES),
+        help="one of the two models as for eval, and its options; given twice",
+    )
+    add(
+        "--data",
+        nargs="+",
+        metavar=("REF", _VALUES),
+        help="prompts of your own beside those that come along; input=COLUMN names theirs",
+    )
+    add("--limit", type=read_number(int, 1), metavar="N", help="only the first N rows of --data (20)")
+    add("--max-tokens", type=read_number(int, 1), metavar="N", help="the longest greedy answer (32)")
+    add(
+        "--longest",
+        type=read_number(int, 1),
+        metavar="N",
+        help="about the tokens of the longest prompt (4096)",
+    )
+    add("--out", metavar="DIR", type=Path, help="where findings and answers go (runs/TIME-parity)")
+    add("--json", action="store_true", help="print one JSON document in the place of a table")
+    add("--quiet", action="store_true", help="no progress")
 
 
 def _describe_list(parser: Parser) -> None:
@@ -320,49 +356,6 @@ def _add_forms(parser: Parser) -> None:
     forms.add_argument("--json", action="store_true", help="print one JSON document")
 
 
-def _read_duration(text: str) -> float:
-    """Seconds, or a number with its unit."""
-    found = re.fullmatch(r"([\d.]+) ?([smhd]?)", text.strip().lower())
-    try:
-        value = float(found[1]) * _SECONDS[found[2]] if found else 0.0
-    except ValueError:
-        value = 0.0
-    if value <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time: 90, 90s, 10m, 2h, 1d")
-    return value
-
-
-def _read_failures(text: str) -> float:
-    """A number of failures, or a share of all questions below 1; infinite for all of them."""
-    found = re.fullmatch(r"(\d+)|(\d+(?:\.\d+)?) ?%", text.strip())
-    if found is None or float(found[2] or 0) > 100:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither a number of failures nor a share such as 5%")
-    if found[1]:
-        return float(found[1])
-    share = float(found[2]) / 100
-    return share if share < 1 else float("inf")
-
-
-def _number(kind: type, least: float | None = None) -> Callable[[str], Any]:
-    """A reader of numbers that says what it wants."""
-
-    def read(text: str) -> Any:
-        bound = "" if least is None else f" of at least {least:g}"
-        what = ("a whole number" if kind is int else "a number") + bound
-        wrong = argparse.ArgumentTypeError(f"{text!r} is not {what}")
-        if not re.fullmatch(r"[+-]?[\d_.]+(e[+-]?\d+)?", text, re.I):
-            raise wrong
-        try:
-            value = kind(text)
-        except ValueError:
-            raise wrong from None
-        if least is not None and value < least:
-            raise wrong
-        return value
-
-    return read
-
-
 _VERBS: dict[str, tuple[str, str, Callable[[Parser], None]]] = {
     "eval": ("evaluation", "ask a model every sample of a task, score and store the answers", _describe_eval),
     "report": ("reports", "show what stored runs hold", _describe_report),
@@ -370,6 +363,7 @@ _VERBS: dict[str, tuple[str, str, Callable[[Parser], None]]] = {
     "compare": ("comparison", "say which of several runs is better, or that it is noise", _describe_compare),
     "score": ("scores", "score the stored answers of a run anew, without its model", _describe_score),
     "serve": ("serve", "answer requests over HTTP with any models", _describe_serve),
+    "parity": ("parity", "ask two ways to the same model the same, and name what differs", _describe_parity),
     "list": ("catalogue", "list what can be named", _describe_list),
     "new": ("scaffold", "write a model, metric, task or data file that runs at once", _describe_new),
     "doctor": ("doctor", "say what is installed, which devices there are and what extras would add",

@@ -1,0 +1,1 @@
+"""Two ways to the same model asked the same prompts, and what differs between them by name."""
