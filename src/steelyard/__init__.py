@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from steelyard.types import Timing as Timing
     from steelyard.types import Tokens as Tokens
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 _HOMES = {
     "Chunk": "types",
