@@ -60,6 +60,23 @@ def test_an_interrupted_run_goes_on(begin: Begin, folder: Path, number: signal.S
     assert [sitting["answers"] for sitting in costs] == [stored, 40 - stored]
 
 
+def test_sigterm_is_heard_where_ctrl_c_is_meant_for_others(begin: Begin, folder: Path) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        # As a shell begins what it runs in the background.
+        process = begin(*SLOW, "--out", "r")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    wait_for(folder / "r" / "records.jsonl", 3)
+    process.send_signal(signal.SIGINT)
+    wait_for(folder / "r" / "records.jsonl", 6)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in err and err.splitlines()[-1].endswith("--resume r")
+    assert json.loads((folder / "r" / "run.json").read_text())["state"] == "interrupted"
+
+
 def test_several_runs_go_on_together(begin: Begin, folder: Path) -> None:
     models = ("--model", "./model.py:echo", "--model", "./model.py:slow")
     process = begin("eval", *models, *SLOW[3:], "--out", "all", "--quiet")

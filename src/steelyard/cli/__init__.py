@@ -9,11 +9,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib import import_module
-from types import FrameType
 
+from steelyard.cli.interruption import stopped_like_an_interrupt
 from steelyard.cli.parser import parse_arguments
 from steelyard.cli.screen import printable, tell
 from steelyard.errors import Interrupted, ModelError, SteelyardError, describe
@@ -26,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     try:
-        with _stopped_like_an_interrupt():
+        with stopped_like_an_interrupt():
             options = parse_arguments(arguments)
             code: int = import_module(f"steelyard.cli.{options.home}").run(options)
             sys.stdout.flush()
@@ -69,22 +68,3 @@ def _say(message: str, *, hint: str = "") -> None:
 
 def _one_line(text: str) -> str:
     return printable(" ".join(text.split()))
-
-
-@contextmanager
-def _stopped_like_an_interrupt() -> Iterator[None]:
-    """SIGTERM ends a run as Ctrl-C does: what was answered is stored."""
-
-    def interrupt(signum: int, frame: FrameType | None) -> None:
-        signal.raise_signal(signal.SIGINT)
-
-    try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:
-        # Signals belong to the main thread, and this is another one.
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

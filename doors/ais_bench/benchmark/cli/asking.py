@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any
 
 from ais_bench.benchmark.configuration.files import find_written
@@ -122,26 +118,10 @@ def work_on(pairs: Sequence[Pair], work: Work, outputs: Outputs, *, workers: int
             raise
 
 
-@contextlib.contextmanager
-def stopped_like_an_interrupt() -> Iterator[None]:
-    """Told to end, this process and those it began store what they have, as after Ctrl-C."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        for child in multiprocessing.active_children():
-            child.terminate()
-        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-            # So it is in what a shell runs in the background.
-            raise KeyboardInterrupt
-        signal.raise_signal(signal.SIGINT)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def end_others() -> None:
+    """Tell the processes that this one began to end, which store what they have."""
+    for child in multiprocessing.active_children():
+        child.terminate()
 
 
 _shared: tuple[Sequence[Pair], Work, Outputs]

@@ -10,7 +10,7 @@ from itertools import product
 from typing import Any
 
 from ais_bench.benchmark.cli.arguments import LATEST
-from ais_bench.benchmark.cli.asking import Ending, Pair, ask, score, stopped_like_an_interrupt, work_on
+from ais_bench.benchmark.cli.asking import Ending, Pair, ask, end_others, score, work_on
 from ais_bench.benchmark.cli.choosing import Choice, choose, names_anything, search
 from ais_bench.benchmark.cli.drawing import draw_page, preview, tell_endings
 from ais_bench.benchmark.datasets.entries import open_set
@@ -19,6 +19,7 @@ from ais_bench.benchmark.outcome.notes import write_config
 from ais_bench.benchmark.outcome.outputs import Outputs, begin, find
 from ais_bench.benchmark.outcome.results import read_results, results_of, write_results
 from ais_bench.benchmark.outcome.summary import tabulate, write_csv
+from steelyard.cli.interruption import stopped_like_an_interrupt
 from steelyard.cli.pairs import masked
 from steelyard.cli.screen import printable, show, tell
 from steelyard.errors import Interrupted, StoreError, UsageError
@@ -72,7 +73,7 @@ def _work(
     if options.mode in ("all", "infer"):
         asking = partial(ask, outputs=outputs, about={"command": command})
         try:
-            with stopped_like_an_interrupt():
+            with stopped_like_an_interrupt(first=end_others):
                 endings = work_on(pairs, asking, outputs, workers=choice.workers)
         except (Interrupted, KeyboardInterrupt) as error:
             again = shlex.join([*_without_reuse(command), "--reuse", outputs.time])
