@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import re
@@ -14,11 +15,12 @@ import pytest
 from chat_service import completion, refusal
 from faulty_service import Asked, reply, serving
 from steelyard import LocalModel, Model, Request, Response, Run, Sample, evaluate
-from steelyard.errors import ModelError, RunMismatch, UsageError
+from steelyard.errors import GivenUp, ModelError, RunMismatch, UsageError
 from steelyard.models.http import HttpModel
 from steelyard.models.services import open_completions, open_openai
 from steelyard.report.asking import tell_asking
 from steelyard.report.contents import read_contents
+from steelyard.report.samples import chosen_of
 from steelyard.tasks.choice import choice_task
 from steelyard.tasks.references import open_task
 
@@ -158,6 +160,54 @@ def test_a_chat_that_begins_otherwise_writes_its_letter(tmp_path: Path, odds: di
     assert (value(run), run.about["choices"]["by"]) == (1.0, "letter")
     assert "likelihood" not in run.about["identity"]["model"]
     assert "first-token" in run.about["choices"]["tried"]
+
+
+def test_an_answer_that_begins_with_no_letter_is_wrong_and_no_failure(tmp_path: Path) -> None:
+    def answer(body: Mapping[str, Any]) -> Any:
+        begins = "The" if "line 4" in body["messages"][-1]["content"] else "B"
+        return first_tokens(body, {begins: 0.9}, "The answer is B.")
+
+    with serving(service(answer)) as found:
+        model = open_openai(f"http://127.0.0.1:{found.port}/v1")
+        run = evaluate(model, choice_task(data=samples()), out=tmp_path / "r")
+        model.close()
+    assert value(run) == pytest.approx(5 / 6)
+    results = {result["metric"]: result for result in run.about["results"]}
+    assert (results["choice"]["failed"], results["choice_prob"]["undefined"]) == (0, 1)
+    contents = read_contents(Run.open(run.path), keep=6)
+    assert tells(run)["letters carry"] == "75 % of what it would say; 1 begins with none and counts as wrong"
+    assert [chosen_of(record) for record in contents.kept][4] == "(none of them: 'The')"
+
+
+def test_letters_that_were_asked_for_and_begin_no_answer_are_an_error(tmp_path: Path) -> None:
+    with serving(service(lambda body: first_tokens(body, {"<think>": 0.99}, "B"))) as found:
+        model = open_openai(f"http://127.0.0.1:{found.port}/v1")
+        with pytest.raises(UsageError, match=r"first-token: an answer begins with one of the letters .* 0 %"):
+            evaluate(model, choice_task(data=samples(), by="letter-likelihood"), out=tmp_path / "r")
+        model.close()
+
+
+def test_a_question_that_always_fails_decides_nothing(tmp_path: Path) -> None:
+    class Poisoned(Knowing):
+        def batch(self, requests: Sequence[Request]) -> list[Response]:
+            if any("line 1" in str(request.prompt) for request in requests):
+                raise ValueError("no such picture")
+            return super().batch(requests)
+
+    run = evaluate(Poisoned(), choice_task(data=samples()), out=tmp_path / "r")
+    assert (run.about["choices"]["by"], run.about["choices"]["likelihood"]) == ("letter-likelihood", "own")
+    assert [record.response.error for record in run.records() if record.response.error] != []
+
+
+def test_a_deadline_holds_for_finding_out_too(tmp_path: Path) -> None:
+    class Stuck(Model):
+        async def ask(self, request: Request) -> Response:
+            await asyncio.Event().wait()
+            return Response("B")
+
+    with pytest.raises(GivenUp, match=r"deadline of 0\.2 s"):
+        evaluate(Stuck(), choice_task(data=samples()), out=tmp_path / "r", deadline=0.2)
+    assert not (tmp_path / "r").exists()
 
 
 def echo(body: Mapping[str, Any]) -> Any:

@@ -33,20 +33,21 @@ async def execute(
     schedule: Iterable[float] | None = None,
     concurrency: int | None = None,
     deadline: float | None = None,
+    begun: float | None = None,
 ) -> None:
     """Ask `model` each item's request when it is due; hand the item and its answer to `answered`.
 
     `schedule` gives the seconds after the start at which each request is due; without one a
     request is due as soon as fewer than `concurrency` are in flight. An error in `items` is
     raised once what is in flight has been answered; an error in `answered` at once. When
-    `deadline` seconds are over what is in flight is given up, and GivenUp raised.
+    `deadline` seconds after `begun` are over what is in flight is given up, and GivenUp raised.
     """
     limit = model.concurrency if concurrency is None else concurrency
     if limit < 1:
         raise UsageError(f"concurrency is {limit}", hint="it must be at least 1")
     if deadline is not None and not deadline > 0:
         raise UsageError(f"deadline is {deadline}", hint="it must be above 0 seconds")
-    await _Execution(model, items, answered, schedule, limit).finish(deadline)
+    await _Execution(model, items, answered, schedule, limit).finish(deadline, begun)
 
 
 class _Execution:
@@ -76,10 +77,11 @@ class _Execution:
         self.start = clock()
         self.breathed = self.start
 
-    async def finish(self, deadline: float | None) -> None:
+    async def finish(self, deadline: float | None, begun: float | None) -> None:
         timer = None
         if deadline is not None:
-            timer = asyncio.get_running_loop().call_later(deadline, self._give_up, deadline)
+            left = deadline - (0.0 if begun is None else self.start - begun)
+            timer = asyncio.get_running_loop().call_later(left, self._give_up, deadline)
         for _ in range(self.limit if self.dues is None else 1):
             self._hire()
         try:
@@ -188,15 +190,21 @@ def _number(score: Any) -> float:
 
 
 async def answer_async(
-    model: Model, requests: Iterable[Request], *, concurrency: int | None = None
+    model: Model,
+    requests: Iterable[Request],
+    *,
+    concurrency: int | None = None,
+    deadline: float | None = None,
+    begun: float | None = None,
 ) -> list[Response]:
-    """The answers to `requests`, in their order."""
+    """The answers to `requests`, in their order; GivenUp after `deadline` seconds."""
     answers: dict[int, Response] = {}
 
     def keep(index: int, _: Request, response: Response) -> None:
         answers[index] = response
 
-    await execute(model, enumerate(requests), keep, concurrency=concurrency)
+    asked = enumerate(requests)
+    await execute(model, asked, keep, concurrency=concurrency, deadline=deadline, begun=begun)
     return [answers[index] for index in range(len(answers))]
 
 

@@ -24,7 +24,7 @@ from steelyard.metrics.base import Metric
 from steelyard.metrics.extraction import Extractor
 from steelyard.metrics.scoring import Scorer, settle
 from steelyard.metrics.summary import Summary
-from steelyard.models.base import Model
+from steelyard.models.base import Model, clock
 from steelyard.models.references import open_model
 from steelyard.plugins import reference
 from steelyard.sheets import NAME as SHEET
@@ -72,7 +72,8 @@ def evaluate(
     with contextlib.ExitStack() as stack:
         opened = stack.enter_context(_opened(model))
         chat = opened.chat if chat is None else chat
-        way, samples = _settle(opened, task, chat=chat, out=out if resume else None)
+        time: Any = {"deadline": deadline, "begun": clock()}
+        way, samples = _settle(opened, task, chat=chat, out=out if resume else None, **time)
         sampling: Any = {"repeat": repeat, "limit": limit, "seed": seed, "chat": chat}
         summary = Summary(way.task.metrics, repeat=repeat, extract=way.task.extract)
         cached = stack.enter_context(_cached(way.model, cache, repeat)) if cache else None
@@ -92,7 +93,7 @@ def evaluate(
             progress=Progress(run, summary, _size(task.data, limit, repeat), answered.count),
             **sampling,
             resumed=resume,
-            deadline=deadline,
+            **time,
             max_failures=max_failures,
             watch=watch,
         )
@@ -157,7 +158,9 @@ def rescore(
     return run
 
 
-def _settle(model: Model, task: Task, *, chat: bool, out: str | Path | None) -> tuple[Way, Iterable[Sample]]:
+def _settle(
+    model: Model, task: Task, *, chat: bool, out: str | Path | None, **time: Any
+) -> tuple[Way, Iterable[Sample]]:
     """How the model is asked, as a run that is gone on with was; and all samples of the task."""
     if out is not None:
         return known_way(model, task, Run.open(out).about, chat=chat), task.data
@@ -166,7 +169,7 @@ def _settle(model: Model, task: Task, *, chat: bool, out: str | Path | None) -> 
     # Data may be such as can be read only once.
     samples = iter(task.data)
     first = list(islice(samples, PROBES))
-    return find_way(model, task, first, chat=chat), chain(first, samples)
+    return find_way(model, task, first, chat=chat, **time), chain(first, samples)
 
 
 @contextlib.contextmanager

@@ -61,6 +61,7 @@ class Sitting:
     seed: int
     resumed: bool = False
     deadline: float | None = None
+    begun: float | None = None
     max_failures: float | None = None
     watch: Callable[[Progress], None] | None = None
     keepers: Sequence[Callable[[Record], None]] = ()
@@ -75,9 +76,8 @@ class Sitting:
     def run_to_end(self, concurrency: int | None) -> None:
         """Ask all that is not answered yet, and note in the run how it ended."""
         run, progress = self.run, self.progress
-        asking = execute(
-            self.model, self.questions(), self.keep, concurrency=concurrency, deadline=self.deadline
-        )
+        bounds: Any = {"concurrency": concurrency, "deadline": self.deadline, "begun": self.begun}
+        asking = execute(self.model, self.questions(), self.keep, **bounds)
         state, reason = "done", None
         try:
             with self.meter:

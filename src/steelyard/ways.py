@@ -12,10 +12,10 @@ begins with "The". Else the model writes its letter.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from steelyard.engine import answer, run
+from steelyard.engine import answer_async, run
 from steelyard.errors import RunMismatch, SteelyardError, UsageError, describe
 from steelyard.metrics.choices import carried
 from steelyard.models.base import Model
@@ -52,11 +52,14 @@ class Way:
         return {"choices": found}
 
 
-def find_way(model: Model, task: Task, samples: Sequence[Sample], *, chat: bool) -> Way:
-    """How the options of a task are picked, where that is not said; as it is where nothing is to be found."""
+def find_way(model: Model, task: Task, samples: Sequence[Sample], *, chat: bool, **time: Any) -> Way:
+    """How the options of a task are picked, where that is not said; as it is where nothing is to be found.
+
+    `time` is the deadline of the run, which holds for this too, and when it began.
+    """
     if isinstance(task, Choice) and task.way == AUTO:
         by_letter = task.settled(LETTER_LIKELIHOOD, chat=chat)
-        likelihood, tried = _try_all(model, _questions(by_letter, samples, chat), chat=chat)
+        likelihood, tried = _try_all(model, _questions(by_letter, samples, chat), chat=chat, **time)
         if likelihood is None:
             return Way(model, task.settled(LETTER, chat=chat), AUTO, None, tried)
         return Way(model.asking(likelihood), by_letter, AUTO, likelihood, tried)
@@ -65,7 +68,7 @@ def find_way(model: Model, task: Task, samples: Sequence[Sample], *, chat: bool)
     questions = _questions(task, samples, chat)
     if not questions or any(question.choices is None for question in questions):
         return Way(model, task)
-    likelihood, tried = _try_all(model, questions, chat=None)
+    likelihood, tried = _try_all(model, questions, chat=None, **time)
     if likelihood is None:
         said = "; ".join(f"{way}: {why}" for way, why in tried.items())
         raise UsageError(
@@ -118,7 +121,7 @@ def _questions(task: Task, samples: Sequence[Sample], chat: bool) -> list[Reques
 
 
 def _try_all(
-    model: Model, questions: Sequence[Request], *, chat: bool | None
+    model: Model, questions: Sequence[Request], *, chat: bool | None, **time: Any
 ) -> tuple[str | None, dict[str, str]]:
     """The first way that works, and what the others said; `chat` is None where the user wants likelihoods."""
     tried: dict[str, str] = {}
@@ -127,16 +130,31 @@ def _try_all(
         if likelihood == FIRST_TOKEN and not letters:
             tried[likelihood] = "tells of single letters only"
             continue
-        answers = answer(model.asking(likelihood), questions)
+        answers = _ask(model, likelihood, questions, **time)
         if error := next((response.error for response in answers if response.error), None):
             # What a service refuses may be this way alone; where nobody answers, no other way is better.
             if not error.startswith("HTTP") and (doubt := run(model.doubt(error))):
                 raise doubt
             tried[likelihood] = error[:_SHOWN]
             continue
-        share = min((carried(response) for response in answers), default=0.0)
-        if chat is not None and share < LEAST and (chat or likelihood == FIRST_TOKEN):
+        shares = [carried(response) for response in answers]
+        # Whoever wants likelihoods may have small ones, and none at all only by mistake.
+        least = LEAST if chat is not None else 0.0
+        share = min(shares, default=0.0) if chat is not None else max(shares, default=1.0)
+        if share <= least and (chat or likelihood == FIRST_TOKEN):
             tried[likelihood] = f"an answer begins with one of the letters only with {100 * share:.2g} %"
             continue
         return likelihood, tried
     return None, tried
+
+
+def _ask(model: Model, likelihood: str, questions: Sequence[Request], **time: Any) -> list[Response]:
+    """The answers in one of the ways, without those to questions that fail in any."""
+    answers = run(answer_async(model.asking(likelihood), questions, **time))
+    failed = [place for place, response in enumerate(answers) if response.error is not None]
+    if not 0 < len(failed) < len(answers):
+        return answers
+    plain = [replace(questions[place], choices=None, params={"max_tokens": 1}) for place in failed]
+    again = run(answer_async(model, plain, **time))
+    hopeless = {place for place, response in zip(failed, again) if response.error is not None}
+    return [response for place, response in enumerate(answers) if place not in hopeless]

@@ -67,6 +67,7 @@ def test_load_run_and_answers_are_told_apart(run: Run) -> None:
     assert spent.load == LOAD
     assert spent.cost == {
         "sittings": 2,
+        "answers": 3,
         "wall": 5.0,
         "cpu": 3.5,
         "rss_idle_bytes": 800 * MIB,

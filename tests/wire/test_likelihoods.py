@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from steelyard.errors import DataError, UsageError
-from steelyard.types import Request, Response, Tokens
+from steelyard.metrics.choices import acc, carried, choice_prob
+from steelyard.types import Request, Response, Sample, Tokens
 from steelyard.wire import likelihoods
 from steelyard.wire.base import Call
 from steelyard.wire.completions import Completions
@@ -103,10 +104,18 @@ def test_first_tokens_count_with_and_without_their_space() -> None:
     # What is not told is at most what is left, and less than the least that is told.
     assert math.exp(response.scores[2]) == pytest.approx(0.0625)
     assert response.raw["greedy"] == [True, False, False] and response.raw["mass"] == pytest.approx(0.875)
-    with pytest.raises(DataError, match="likeliest first tokens: 'A'"):
-        likelihoods.read_first(["X"], top[:1], None)
     with pytest.raises(DataError, match="no top_logprobs"):
         likelihoods.read_first(["X"], [], None)
+
+
+def test_an_answer_that_begins_with_none_of_the_choices_makes_none_likelier() -> None:
+    top = [("The", math.log(0.7)), ("It", math.log(0.2)), ("a", math.log(0.05)), ("I", math.log(0.01))]
+    response = likelihoods.read_first(["A", "B"], top, Tokens(3, 1))
+    first, second = response.scores or ()
+    assert first == second <= math.log(0.01)
+    assert response.raw == {"greedy": [False, False], "mass": 0.0, "first": ["The", "It", "a"]}
+    sample = Sample("1", "Which?", target="A", choices=["x", "y"])
+    assert (acc(sample, response), choice_prob(sample, response), carried(response)) == (False, None, 0.0)
 
 
 @pytest.mark.parametrize("way", ["echo", "prompt", "echo-each", "first-token", "choices"])

@@ -62,9 +62,9 @@ def acc_token(sample: Sample, response: Response) -> bool | None:
 
 
 def choice_prob(sample: Sample, response: Response) -> float | None:
-    """The probability of the right option among all options."""
+    """The probability of the right option among all options; undefined where the answer begins with none."""
     logs, right = _log_probabilities(sample, response), target_indices(sample)
-    if logs is None or not right:
+    if logs is None or not right or begins_otherwise(response):
         return None
     top = max(logs)
     if top == -math.inf:
@@ -81,6 +81,11 @@ def carried(response: Response) -> float:
         return min(raw["mass"], 1.0)
     logs = scores.values() if isinstance(scores, Mapping) else scores or ()
     return math.fsum(math.exp(min(log, 0.0)) for log in logs)
+
+
+def begins_otherwise(response: Response) -> bool:
+    """Whether an answer begins with none of the choices, as far as its first token was told."""
+    return isinstance(response.raw, Mapping) and response.raw.get("mass") == 0.0
 
 
 def target_indices(sample: Sample) -> list[int]:

@@ -32,12 +32,21 @@ def tell_asking(contents: Contents) -> Iterator[tuple[str, str]]:
         best = " (the best way that it offers)" if told.get("asked") == AUTO else ""
         yield "choices", describe_way(told) + best
         if contents.weighed and goes_by_letters(contents):
-            yield "letters carry", f"{100 * contents.carried / contents.weighed:.3g} % of what it would say"
+            yield "letters carry", _tell_letters(contents)
         for way, why in told.get("tried", {}).items():
             yield "not by", f"{name_likelihood(way)}: {why}"
     if contents.known:
         answers = "answer" if contents.known == 1 else "answers"
         yield "cache", f"{contents.known:,} {answers} of {contents.answers:,} given before, not asked again"
+
+
+def _tell_letters(contents: Contents) -> str:
+    said = f"{100 * contents.carried / contents.weighed:.3g} % of what it would say"
+    if contents.unsaid == 1:
+        said += "; 1 begins with none and counts as wrong"
+    elif contents.unsaid:
+        said += f"; {contents.unsaid:,} begin with none and count as wrong"
+    return said
 
 
 def _told(contents: Contents) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from steelyard.albums import pictures_of
 from steelyard.builtin import BUILTINS
 from steelyard.errors import StoreError, UnknownName, UsageError
 from steelyard.metrics.base import Metric
-from steelyard.metrics.choices import carried
+from steelyard.metrics.choices import begins_otherwise, carried
 from steelyard.metrics.extraction import Extractor, extractor
 from steelyard.metrics.summary import Result, Summary
 from steelyard.plugins import resolve
@@ -34,7 +34,8 @@ class Contents:
     Of `measured` answers the cost is known; `cpu` and `joules` are the sums over these. Of `known`
     answers a cache knew; of the others `counted` have a count of tokens, which `tokens` holds the sums
     of: input and output, and how many of these a service had cached and used for reasoning. `carried`
-    is how much probability the choices have together, summed over `weighed` answers.
+    is how much probability the choices have together, summed over `weighed` answers, of which `unsaid`
+    begin with none of them.
     """
 
     run: Run
@@ -53,6 +54,7 @@ class Contents:
     price: Price | None = None
     weighed: int = 0
     carried: float = 0.0
+    unsaid: int = 0
     measured: int = 0
     cpu: float = 0.0
     joules: float = 0.0
@@ -158,6 +160,7 @@ def _measure(contents: Contents, record: Record, examples: dict[str, str]) -> No
     if record.request.choices is not None and response.scores is not None:
         contents.weighed += 1
         contents.carried += carried(response)
+        contents.unsaid += begins_otherwise(response)
     if is_known(response):
         contents.known += 1
     elif response.tokens is not None:
@@ -177,7 +180,9 @@ def _measure(contents: Contents, record: Record, examples: dict[str, str]) -> No
 
 def is_known(response: Response) -> bool:
     """Whether an answer was given before and came out of a cache."""
-    return isinstance(response.raw, Mapping) and response.raw.get("cached") is True
+    # A service may say the same word of itself; what was asked has its times.
+    told = isinstance(response.raw, Mapping) and response.raw.get("cached") is True
+    return told and response.timing is None
 
 
 def _count_tokens(response: Response, tokens: Tokens) -> dict[str, int]:

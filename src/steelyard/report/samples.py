@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from steelyard.builtin import BUILTINS
 from steelyard.errors import UnknownName
 from steelyard.metrics.base import Metric, name_of
+from steelyard.metrics.choices import begins_otherwise
 from steelyard.metrics.extraction import Extraction, Extractor
 from steelyard.report.contents import is_known, pace_of
 from steelyard.report.pictures import Finder
@@ -53,10 +54,13 @@ def asked_of(record: Record) -> str:
 
 
 def chosen_of(record: Record) -> str:
-    """The likeliest choice and its share of all; scores that are none of choices as they are."""
+    """The likeliest choice and its share of all, or that there is none; scores of no choices as they are."""
     scores, choices = record.response.scores, record.request.choices
     if not scores or not choices or isinstance(scores, Mapping) or len(scores) != len(choices):
         return value_text(scores or "")
+    if begins_otherwise(record.response):
+        said = ", ".join(map(repr, record.response.raw.get("first") or ()))
+        return f"(none of them{f': {said}' if said else ''})"
     top = max(scores)
     place = list(scores).index(top)
     share = 1 / math.fsum(math.exp(score - top) for score in scores)

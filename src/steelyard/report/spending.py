@@ -49,8 +49,7 @@ def spending_of(contents: Contents) -> Spending:
     about, measured = contents.run.about, contents.measured
     cost = _total(about.get("cost") or [])
     # A sitting that was killed left no cost: then nobody knows how long all the answers took.
-    covered = sum(sitting.get("answers", 0) for sitting in about.get("cost") or [])
-    wall = cost["wall"] if cost and covered >= contents.answers else 0.0
+    wall = cost["wall"] if cost and cost["answers"] >= contents.answers else 0.0
     good = contents.answers - contents.failed - contents.known
     tokens = contents.tokens
     return Spending(
@@ -93,7 +92,7 @@ def tell_times(contents: Contents) -> Iterator[tuple[str, str]]:
             of_them = f", of which {spent.tokens[part]:,} {said}" if spent.tokens.get(part) else ""
             yield name, f"{count:,} ({count / contents.counted:,.1f} an answer{of_them})"
     if spent.tokens and spent.uncounted:
-        yield "tokens unknown", f"of {spent.uncounted:,} answers"
+        yield "tokens unknown", f"of {_answers(spent.uncounted)}"
     rates = (("answers", spent.answers_per_second), ("tokens", spent.tokens_per_second))
     if told := [f"{rate(value)} {name} a second" for name, value in rates if value]:
         yield "rate", ", ".join(told)
@@ -103,7 +102,7 @@ def tell_cost(contents: Contents) -> Iterator[tuple[str, str]]:
     """What the load, the run and its answers cost, each with its name."""
     spent = spending_of(contents)
     if spent.price is not None:
-        unknown = f", without {spent.uncounted:,} answers of unknown length" if spent.uncounted else ""
+        unknown = f", without {_answers(spent.uncounted)} of unknown length" if spent.uncounted else ""
         yield "price", f"{money(spent.price)} {spent.currency}{unknown}"
     elif spent.currency is not None:
         yield "price", "unknown: the model counts no tokens"
@@ -114,6 +113,8 @@ def tell_cost(contents: Contents) -> Iterator[tuple[str, str]]:
     if spent.cost is None:
         return
     yield from facts_of(spent.cost)
+    if 0 < spent.cost["answers"] < contents.answers:
+        yield "of these", f"{_answers(spent.cost['answers'])}: a sitting that was killed left no cost"
     if spent.cpu_each is not None:
         yield "CPU an answer", seconds(spent.cpu_each)
     if spent.joules_each is not None:
@@ -201,6 +202,10 @@ def _row(spent: Spending) -> list[Cell]:
     return list(figures)
 
 
+def _answers(count: int) -> str:
+    return f"{count:,} answer{'' if count == 1 else 's'}"
+
+
 def _figure(value: float | None, decimals: int, factor: float = 1.0) -> Cell:
     return None if value is None else Figure(value * factor, decimals)
 
@@ -218,7 +223,8 @@ def _total(costs: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     """All sittings of a run: what was spent is added up, of memory the most counts."""
     if not costs:
         return None
-    total: dict[str, Any] = {"sittings": len(costs)}
+    answers = sum(cost.get("answers", 0) for cost in costs)
+    total: dict[str, Any] = {"sittings": len(costs), "answers": answers}
     for key, together in (
         ("wall", sum),
         ("cpu", sum),

@@ -23,6 +23,7 @@ from steelyard.types import Response, Tokens
 CHOICES, PROMPT, ECHO, EACH, FIRST = "choices", "prompt", "echo", "echo-each", "first-token"
 # How many of the likeliest tokens nearly every service tells, in a chat and in completions.
 TOP_OF_CHAT, TOP = 10, 5
+_SHOWN = 3
 # What our own models say of each choice beside its log-probability.
 _TOLD = ("tokens", "greedy")
 _SHAPING = {
@@ -98,7 +99,8 @@ def read_first(choices: Sequence[str], top: Sequence[tuple[str, float]], tokens:
     """How likely it is that an answer begins with each choice, of the likeliest first tokens.
 
     A token counts with or without a space before it. A choice that is not among them gets what it can have
-    at the most; `mass` says how likely it is that the answer begins with any of the choices.
+    at the most; `mass` says how likely it is that the answer begins with any of the choices. Where none is
+    among them all are alike, and `first` says what the answer begins with.
     """
     if not top:
         raise DataError("the service gives no top_logprobs")
@@ -107,14 +109,12 @@ def read_first(choices: Sequence[str], top: Sequence[tuple[str, float]], tokens:
         said[_bare(token)] = said.get(_bare(token), 0.0) + math.exp(logprob)
     seen = [said.get(_bare(choice), 0.0) for choice in choices]
     mass, likeliest = math.fsum(seen), max(top, key=lambda one: one[1])
-    if not mass:
-        shown = ", ".join(repr(token) for token, _ in top[:5])
-        raise DataError(f"none of the choices is among the likeliest first tokens: {shown}")
     rest = max(1.0 - math.fsum(math.exp(logprob) for _, logprob in top), 1e-9)
     bound = min(math.log(rest), *(logprob for _, logprob in top))
     scores = tuple(math.log(odds) if odds else bound for odds in seen)
     greedy = [_bare(choice) == _bare(likeliest[0]) for choice in choices]
-    return Response(scores=scores, tokens=tokens, raw={"greedy": greedy, "mass": mass})
+    first = {} if mass else {"first": [token for token, _ in top[:_SHOWN]]}
+    return Response(scores=scores, tokens=tokens, raw={"greedy": greedy, "mass": mass, **first})
 
 
 def _bare(token: str) -> str:
