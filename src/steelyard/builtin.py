@@ -171,6 +171,10 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
             "steelyard.metrics.clinical:clinical_correctness", "equal, or one in the other, word for word"
         ),
         "confusion": Builtin("steelyard.metrics.labels:confusion", "how often each target got each label"),
+        "code_passes": Builtin(
+            "steelyard.metrics.code:code_passes",
+            "the program passes the tests of its sample; it is run, behind walls",
+        ),
         "contains": Builtin("steelyard.metrics.text:contains", "the target occurs in the answer"),
         "contains_ci": Builtin(
             "steelyard.metrics.text:contains_ci", "the target occurs in the answer, up to case"

@@ -93,7 +93,9 @@ def test_doctor_says_what_is_here(ask: Ask) -> None:
     assert found["embedded"]["works"], found["embedded"]
     assert found["libraries"]["msgspec"]
     assert set(found["extras"]) >= {"hf", "gguf", "hub"}
+    assert found["programs"]["run"] == (sys.platform == "linux")
     _, out, _ = ask("doctor")
+    assert "programs   are " in out
     assert "pip install 'steelyard[" in out or "lacks" not in out
 
 

@@ -66,7 +66,7 @@ FORGED: dict[str, Hostile] = {
         "    for one in [*frame.f_locals.values(), *frame.f_globals.values()]:\n"
         "        if hasattr(one, '__code__'):\n            one.__code__ = (lambda *_, **__: 0).__code__\n"
         "    frame = frame.f_back\ndef f(x):\n    return 1",
-        ("forbidden", "exception"),
+        ("assertion", "exit", "exception"),
         "assert f(1) == 2",
     ),
     "changes the names of its callers": Hostile(

@@ -1,4 +1,4 @@
-"""`steelyard doctor`: what is installed, which devices there are, what extras would add, a real answer."""
+"""`steelyard doctor`: what is installed and would be, which devices and walls there are, a real answer."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from steelyard.engine import answer
 from steelyard.environment import describe_environment, gpus
 from steelyard.errors import SteelyardError, describe
 from steelyard.models.references import open_model
+from steelyard.sandbox.programs import examine_walls
 from steelyard.types import Request
 
 _OURS = "steelyard"
@@ -52,6 +53,7 @@ def examine() -> dict[str, Any]:
             for extra, libraries in _requirements().items()
             if extra not in ("", "dev")
         },
+        "programs": _walls(),
         "embedded": embedded,
     }
 
@@ -103,6 +105,24 @@ def _ask_embedded() -> dict[str, Any]:
     return {"works": True, "question": _QUESTION, "answer": response.text.strip()}
 
 
+def _walls() -> dict[str, Any]:
+    """Whether programs that a model wrote can be run here, and behind which walls."""
+    try:
+        return {"run": True, **examine_walls()}
+    except SteelyardError as error:
+        return {"run": False, "error": str(error)}
+
+
+def _tell_walls(found: dict[str, Any]) -> str:
+    if not found["run"]:
+        return f"are not run: {found['error']}"
+    names = {"namespaces": found["namespaces"], f"Landlock {found['landlock']}": found["landlock"]}
+    told = f"are run behind {', '.join([name for name, there in names.items() if there] + ['seccomp'])}"
+    if found["namespaces"]:
+        return told
+    return f"{told}; without threads or files of their own, as there are no namespaces: {found['why_not']}"
+
+
 def _lines(found: dict[str, Any]) -> list[str]:
     memory = found["memory_bytes"]
     lines = [
@@ -121,6 +141,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
         state = f"lacks {', '.join(missing)}: pip install 'steelyard[{extra}]'" if missing else "installed"
         there = {library: version for library, version in libraries.items() if version is not None}
         lines.append(f"  {extra:<8} {state}" + (f" ({_versions(there)})" if there else ""))
+    lines.append(f"programs   {_tell_walls(found['programs'])}")
     embedded = found["embedded"]
     if embedded["works"]:
         lines += [

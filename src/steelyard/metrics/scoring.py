@@ -1,7 +1,8 @@
 """Metrics applied to one answer: `scores_of(metrics, sample, response)`.
 
-The result is flat, as it is stored: {"exact": True}, {"rouge.1": 0.5, "rouge.2": 0.3}, and for a
-metric that failed {"exact": None, "exact.error": "TypeError: …"}: an answer is never lost to a metric.
+The result is flat, as it is stored: {"exact": True}, {"rouge.1": 0.5, "rouge.2": 0.3} (what stands under
+"" has the name of the metric alone), and for a metric that failed {"exact": None, "exact.error":
+"TypeError: …"}: an answer is never lost to a metric.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ async def settle(scores: dict[str, Score], pending: Pending) -> None:
 def _put(scores: dict[str, Score], name: str, value: Value) -> None:
     if isinstance(value, Mapping):
         for key, part in value.items():
-            scores[f"{name}.{key}"] = _plain(part)
+            scores[f"{name}.{key}" if key else name] = _plain(part)
     else:
         scores[name] = _plain(value)
 

@@ -14,9 +14,11 @@ PRIVATE = 1 << 18
 
 _BIND, _RECURSIVE, _DETACH = 4096, 16384, 2
 _BY_DESCRIPTOR, _BELOW = 0x1000, 0x8000
-_DEATH_SIGNAL, _DUMPABLE, _SECCOMP, _NO_NEW_PRIVILEGES = 1, 4, 22, 38
+_DEATH_SIGNAL, _DUMPABLE, _KEEP_CAPABILITIES, _SECCOMP, _NO_NEW_PRIVILEGES = 1, 4, 8, 22, 38
 _FILTER = 2
 _CAPABILITIES_3 = 0x20080522
+# DAC_READ_SEARCH, and DAC_OVERRIDE, which containers have.
+_READING = (1 << 2, 1 << 1)
 _MOUNT_SETATTR, _MAKE_RULES, _ADD_RULE, _RESTRICT = 442, 444, 445, 446
 _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 _CAPSET = {"x86_64": 126, "aarch64": 91}
@@ -75,10 +77,25 @@ def enter_root(folder: str, machine: str) -> None:
     os.chdir("/")
 
 
-def drop_capabilities(machine: str) -> None:
-    """Give up all that only a superuser may."""
+def become(user: int) -> None:
+    """Be a user alone, who still may what is not taken from him by `drop_capabilities`."""
+    _check(_library.prctl(_KEEP_CAPABILITIES, 1, 0, 0, 0), "prctl")
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
+
+
+def drop_capabilities(machine: str, *, but_reading: bool) -> None:
+    """Give up all that only a superuser may; but to read what is not shut in other ways, as far as it may."""
     header = struct.pack("Ii", _CAPABILITIES_3, 0)
-    _call(_CAPSET[machine], header, bytes(24), what="capset")
+    for kept in (*_READING, 0) if but_reading else (0,):
+        try:
+            _call(_CAPSET[machine], header, struct.pack("6I", kept, kept, 0, 0, 0, 0), what="capset")
+        except PermissionError:
+            if not kept:
+                raise
+        else:
+            return
 
 
 def die_with_parent(parent: int) -> None:

@@ -195,15 +195,17 @@ class Sandbox:
     def _run(self, job: _Job) -> Outcome:
         failure: Exception = SteelyardError("the program was given up")
         for _ in range(_TRIES):
-            if job.stopped:
-                break
             warden = job.warden = self._take()
+            if job.stopped:
+                self._drop(warden)
+                break
             try:
                 outcome = warden.run(job)
             except _Broken as error:
                 self._drop(warden)
                 failure = SteelyardError(f"the process that runs programs broke: {error}")
             else:
+                job.warden = None
                 self._give_back(warden)
                 return outcome
         raise failure

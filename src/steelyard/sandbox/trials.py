@@ -23,6 +23,7 @@ _REFUSED = frozenset(
 )
 
 _OS_ERROR = OSError
+_NUMBERS: dict[object, str] = {errno.ENOMEM: MEMORY, errno.EROFS: FORBIDDEN}
 _KINDS: tuple[tuple[type[BaseException], str], ...] = (
     (AssertionError, ASSERTION),
     (MemoryError, MEMORY),
@@ -103,8 +104,8 @@ def _fail(error: BaseException, told: int, *, unreadable: str = "") -> NoReturn:
 def _kind_of(error: BaseException) -> str:
     # By its ancestors: what `isinstance` says is up to the program.
     ancestors = type(error).__mro__
-    if _OS_ERROR in ancestors and getattr(error, "errno", None) == errno.ENOMEM:
-        return MEMORY
+    if _OS_ERROR in ancestors and (kind := _NUMBERS.get(getattr(error, "errno", None))):
+        return kind
     return next((kind for one, kind in _KINDS if one in ancestors), EXCEPTION)
 
 
@@ -121,10 +122,8 @@ def _say(error: BaseException) -> str:
 def _close_shutters() -> None:
     """Refuse what looks into the frames and objects of others, or moves them."""
 
-    def judge(
-        event: str, seen: Any, refused: Any = _REFUSED, refuse: Any = PermissionError, equal: Any = str.__eq__
-    ) -> None:
-        if event in refused or (equal(event, "object.__setattr__") and equal(seen[1], "__code__")):
+    def judge(event: str, _: object, refused: Any = _REFUSED, refuse: Any = PermissionError) -> None:
+        if event in refused:
             raise refuse(event)
 
     sys.addaudithook(judge)

@@ -21,7 +21,7 @@ from typing import Any
 
 from steelyard.sandbox import kernel, syscalls
 
-WORKPLACE = "/tmp"  # noqa: S108 - in a root of its own
+WORKPLACE = "/program"
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache", "/usr/share/zoneinfo")
 _NOWHERE = "/dev/null"
 _MOUNT_POINTS = ("/tmp", "/var/tmp", "/mnt", "/srv")  # noqa: S108 - hidden, not written
@@ -71,12 +71,11 @@ class Walls:
             kernel.mount("tmpfs", WORKPLACE, kind="tmpfs", flags=flags, options=options)
             written = [os.open(path, os.O_PATH) for path in (WORKPLACE, _NOWHERE)]
         if self.user is not None:
-            os.setgroups([])
-            os.setresgid(self.user, self.user, self.user)
-            os.setresuid(self.user, self.user, self.user)
+            kernel.become(self.user)
         os.chdir(WORKPLACE if self.namespaces else "/")
         kernel.die_with_parent(parent)
-        kernel.drop_capabilities(self.machine)
+        # Python may well lie in the superuser's home.
+        kernel.drop_capabilities(self.machine, but_reading=self.user is not None)
         kernel.forbid_new_privileges()
         if self.landlock:
             read = [*self.readable, *written[:1]]
@@ -154,7 +153,10 @@ def _build_root(paths: list[Path], machine: str) -> None:
         kernel.bind(source, str(inside), flags=shut | kernel.NO_SETUID)
     for source in opened.values():
         os.close(source)
-    (top / WORKPLACE.strip("/")).mkdir(exist_ok=True)
+    (top / WORKPLACE.strip("/")).mkdir()
+    if not (top / "tmp").exists():
+        # Where programs look for room without asking.
+        (top / "tmp").symlink_to(WORKPLACE)
     kernel.enter_root(str(top), machine)
     kernel.restrict_mount("/", flags=kernel.READ_ONLY | kernel.NO_SETUID | kernel.NO_DEVICES)
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from steelyard.metrics.code import code_passes
 from steelyard.metrics.extraction.programs import find_program
-from steelyard.plugins import resolve
 from steelyard.tasks.base import Task
 from steelyard.types import Prompt, Request, Sample
 
@@ -42,6 +42,11 @@ class Completions(Task):
 def humaneval(*, data: Any, name: str = "humaneval", **options: Any) -> Completions:
     """HumanEval: the share of functions that pass their tests, run in a sandbox; pass@k with --repeat."""
     if "metrics" not in options:
-        options["metrics"] = (resolve("metrics", "code_passes"),)
-    preset: dict[str, Any] = {"extract": find_program, "params": {"max_tokens": 1024}}
+        # Here and not at the first answer: where programs cannot be run, nothing is to be asked for.
+        code_passes.require()
+    preset: dict[str, Any] = {
+        "extract": find_program,
+        "metrics": (code_passes,),
+        "params": {"max_tokens": 1024},
+    }
     return Completions(name=name, data=data, **{**preset, **options})
