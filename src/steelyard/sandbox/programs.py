@@ -34,7 +34,7 @@ _OUTPUT_BYTES = 1 << 20
 _LEAST_BYTES = 64 << 20
 _GRACE = 20.0
 _TRIES = 2
-_NEEDS = "it takes Linux 5.13 or later on x86_64 or aarch64, seccomp, and user namespaces or Landlock"
+_NEEDS = "it takes Linux on x86_64 or aarch64 with seccomp, and namespaces or Landlock from 6.2 on"
 _START = (
     "import sys; sys.path[0] = sys.argv[1]; from steelyard.sandbox.warden import serve; del sys.path[0]; "
     "serve(sys.argv[2:])"

@@ -48,6 +48,7 @@ class Walls:
     landlock: int
     user: int | None
     readable: list[int]
+    filter: bytes
 
     def about(self) -> dict[str, Any]:
         """What `steelyard doctor` shows."""
@@ -64,7 +65,7 @@ class Walls:
         """Shut this process in for good."""
         written = []
         if self.namespaces:
-            kernel.unshare(kernel.NEW_MOUNTS | kernel.NEW_IPC)
+            kernel.unshare(kernel.NEW_MOUNTS)
             owner = f",uid={self.user},gid={self.user}" if self.user is not None else ""
             options = f"size={_FOLDER_BYTES},nr_inodes={_MOST_NODES},mode=0700{owner}"
             flags = kernel.NO_SETUID | kernel.NO_DEVICES | kernel.NO_EXECUTION
@@ -83,7 +84,7 @@ class Walls:
         for opened in [*self.readable, *written]:
             os.close(opened)
         _limit(memory_bytes, seconds)
-        kernel.install_filter(syscalls.make_filter(self.machine, threads=self.namespaces))
+        kernel.install_filter(self.filter)
 
 
 def raise_outer(folders: list[str]) -> Walls:
@@ -108,7 +109,9 @@ def raise_outer(folders: list[str]) -> Walls:
             raise NoWalls(f"this kernel gives no namespaces ({error}) and has {has}") from error
         why_not = str(error)
     readable = [os.open(path, os.O_PATH) for path in paths]
-    return Walls(machine, not why_not, why_not, landlock, user, readable)
+    # Only in a namespace of their own are threads counted for this user alone.
+    steps = syscalls.make_filter(machine, threads=not why_not)
+    return Walls(machine, not why_not, why_not, landlock, user, readable, steps)
 
 
 def _paths(folders: list[str]) -> list[Path]:

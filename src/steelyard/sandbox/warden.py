@@ -10,6 +10,7 @@ itself reads its program and tests, so that no other program's are in its memory
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import select
@@ -36,6 +37,7 @@ _USUAL = (
 def serve(folders: list[str]) -> None:
     """Raise the walls and run programs until nobody wants any."""
     os.environ.clear()
+    sys.argv[:] = sys.orig_argv[:] = [""]
     for name in _USUAL.split():
         # What most programs use is loaded once.
         __import__(name)
@@ -50,6 +52,9 @@ def serve(folders: list[str]) -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == "steelyard"]:
         del sys.modules[name]
     _say(walls.about())
+    # Objects that are never looked through again stay in memory that all programs share.
+    gc.collect()
+    gc.freeze()
     while head := _read(HEAD.size):
         _say(_run_one(walls, *HEAD.unpack(head)))
 
