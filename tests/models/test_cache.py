@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import sqlite3
 import subprocess
@@ -217,3 +218,24 @@ def test_a_second_run_asks_nothing_and_says_so(tmp_path: Path) -> None:
     spent = spending_of(contents)
     assert spent.tokens is not None and spent.tokens["input"] == 70
     assert first.about["identity"] | {"sampling": None} == second.about["identity"] | {"sampling": None}
+
+
+def test_a_notebook_finds_its_answers_again(tmp_path: Path) -> None:
+    task = Task(name="t", data=[Sample(str(n), f"q{n}", target="1") for n in range(40)], metrics=(exact,))
+
+    async def in_a_loop(out: str) -> Run:
+        return evaluate(Counting(), task, out=tmp_path / out, cache=tmp_path / "c")
+
+    asyncio.run(in_a_loop("first"))
+    again = asyncio.run(in_a_loop("second"))
+    assert (again.about["cache"]["hits"], again.about["cache"]["broken"]) == (40, "")
+
+
+def test_a_service_that_says_cached_of_itself_was_asked(tmp_path: Path) -> None:
+    class Boasting(Model):
+        async def ask(self, request: Request) -> Response:
+            return Response("1", tokens=Tokens(5, 2), timing=Timing(0.0, 0.0, (), 1.0), raw={"cached": True})
+
+    task = Task(name="t", data=[Sample("1", "q", target="1")], metrics=(exact,))
+    run = evaluate(Boasting(), task, out=tmp_path / "r")
+    assert (read_contents(run).known, read_contents(run).counted) == (0, 1)

@@ -17,7 +17,7 @@ from steelyard.store import Run
 # What a run is not: where it goes, how it is shown, how fast it goes.
 _NOT_STORED = ("verb", "home", "debug", "out", "resume", "retry_failed", "by", "html", "json", "quiet",
                "deadline", "max_failures", "prices")  # fmt: skip
-# Up to here the times of the answers are worth reading the records once more.
+# Up to here the times of the answers are worth reading the records once more; those of a service always are.
 _SOON_READ = 20_000
 
 
@@ -56,6 +56,7 @@ def _contents(run: Run, by: Sequence[str] | None, keep: int, *, whole: bool) -> 
     results, answers = stored_results(run), run.about["answers"]
     fields = fields_of(run) if by is None else by
     odd = any(result.failed or result.undefined for result in results)
-    if fields or keep or odd or whole or not results or answers <= _SOON_READ:
+    asked = run.about.get("elsewhere") or run.about.get("cache")
+    if fields or keep or odd or whole or asked or not results or answers <= _SOON_READ:
         return read_contents(run, by=by, keep=keep)
     return Contents(run, results, answers=answers)

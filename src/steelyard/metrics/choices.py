@@ -76,9 +76,10 @@ def choice_prob(sample: Sample, response: Response) -> float | None:
 def carried(response: Response) -> float:
     """How much probability the choices of one question have together."""
     raw, scores = response.raw, response.scores
-    if isinstance(raw, Mapping) and isinstance(raw.get("mass"), float):
+    mass = raw.get("mass") if isinstance(raw, Mapping) else None
+    if isinstance(mass, float):
         # Where not all are told, their scores are bounds.
-        return min(raw["mass"], 1.0)
+        return min(mass, 1.0)
     logs = scores.values() if isinstance(scores, Mapping) else scores or ()
     return math.fsum(math.exp(min(log, 0.0)) for log in logs)
 

@@ -58,7 +58,10 @@ class Cache:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # Answers are nobody else's business.
             self.path.touch(mode=0o600)
-            self._file = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None)
+            # In a notebook it is asked on another thread than it is opened on; never on two at a time.
+            self._file = sqlite3.connect(
+                self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
+            )
             with contextlib.ExitStack() as opened:
                 opened.callback(self._file.close)
                 self._begin()

@@ -34,7 +34,7 @@ def tell_asking(contents: Contents) -> Iterator[tuple[str, str]]:
         if contents.weighed and goes_by_letters(contents):
             yield "letters carry", _tell_letters(contents)
         for way, why in told.get("tried", {}).items():
-            yield "not by", f"{name_likelihood(way)}: {why}"
+            yield "not by", f"{name_likelihood(way)} ({way}): {why}"
     if contents.known:
         answers = "answer" if contents.known == 1 else "answers"
         yield "cache", f"{contents.known:,} {answers} of {contents.answers:,} given before, not asked again"
