@@ -348,5 +348,5 @@ def test_a_model_that_fails_when_it_is_tried_is_no_reason_to_stop(tmp_path: Path
     run = evaluate(Odd(), choice_task(data=samples()), out=tmp_path / "r")
     assert (value(run), tells(run)["not by"]) == (
         1.0,
-        "the model's own log-probabilities: ValueError: what are choices?",
+        "the model's own log-probabilities (own): ValueError: what are choices?",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from collections.abc import Mapping
 from typing import Any
@@ -128,6 +129,20 @@ def test_another_protocol_is_named_with_the_flag_that_asks_it() -> None:
         assert said.endswith(f"(--model triton url={root} model=upper)")
         assert doubts(open_service(root, wire="triton", model="upper")) == ""
         assert "there is no model at 127.0.0.1:" in doubts(open_service(root, wire="kserve", model="uper"))
+
+
+def test_a_service_of_chats_alone_has_no_completions() -> None:
+    with serving(known(LISTED)) as service:
+        root = f"http://127.0.0.1:{service.port}"
+        said = doubts(open_service(root + "/v1", wire="openai-completions", model="m"))
+        assert "it lists models, and has no completions" in said and said.endswith(f"(--model {root}/v1)")
+        assert doubts(open_service(root + "/v1", wire="openai", model="m")) == ""
+
+
+@pytest.mark.parametrize("where", ["127.0.0.1:8000", "localhost:8000/v1", "gpu-1.lan:80"])
+def test_an_address_without_its_scheme_is_told_so(where: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(f"http://{where}, where a service is meant")):
+        open_model(where)
 
 
 @pytest.mark.parametrize(

@@ -24,9 +24,10 @@ from steelyard.errors import ModelError, SteelyardError, UnknownName
 from steelyard.models.client import Client
 from steelyard.plugins import reference
 from steelyard.wire.base import Wire
-from steelyard.wire.origin import NoAddress
+from steelyard.wire.origin import NoAddress, RefusedByProxy
 
 _PATIENCE = 10.0
+_PROXIES = "proxy=http://USER:PASSWORD@HOST:PORT; proxy=false asks without one"
 _PORTS = {"http": 80, "https": 443}
 _FAMILY = ("openai", "openai-completions", "openai-embeddings")
 _REPOSITORY = ("triton", "kserve")
@@ -85,6 +86,8 @@ async def explain(client: Client, wire: Wire, error: str) -> SteelyardError | No
     """Why a service answers nothing good, as far as that can be found out; None where it cannot."""
     if re.match(r"HTTP 40[13]\b", error):
         return ModelError(f"{client.where} lets nobody in: {error}", hint="api_key=env:NAME")
+    if error.startswith("HTTP 407: "):
+        return ModelError(error.removeprefix("HTTP 407: "), hint=_PROXIES)
     try:
         forms = await find_forms(client)
     except ModelError as gone:
@@ -111,7 +114,11 @@ def _explain_own(client: Client, wire: Wire, form: Form, error: str, *, model: A
             f"model at {urlsplit(client.url).netloc} called", model, form.models, hint="model=NAME"
         )
     if urlsplit(wire.locate(form.url)).path == urlsplit(client.url).path:
-        return None
+        if form.wire not in _FAMILY[1:] or not re.match(r"HTTP 40[45]\b", error):
+            return None
+        what = form.wire.removeprefix("openai-")
+        message = f"{client.where} answers {error}: it lists models, and has no {what}"
+        return ModelError(message, hint=replace(form, wire="openai").flag)
     return ModelError(f"{client.where} answers {error}; {form.words} is spoken at {form.url}", hint=form.flag)
 
 
@@ -136,10 +143,11 @@ async def _explain_connection(client: Client, gone: ModelError) -> SteelyardErro
         return ModelError(
             str(gone), hint="verify=FILE names who signed its certificate; verify=false trusts it"
         )
-    if isinstance(cause, ConnectionRefusedError):
-        return ModelError(
-            f"nobody listens at {parts.netloc}", hint="is the service up, and is it this address?"
-        )
+    if isinstance(cause, RefusedByProxy):
+        return ModelError(str(cause), hint=_PROXIES)
+    if isinstance(cause, (ConnectionRefusedError, FileNotFoundError)):
+        where = parts.netloc or parts.path.partition(":/")[0]
+        return ModelError(f"nobody listens at {where}", hint="is the service up, and is it this address?")
     if isinstance(cause, NoAddress):
         return ModelError(f"there is no host {parts.hostname}", hint="url=…")
     # Whoever does not understand us may understand the other of the two.

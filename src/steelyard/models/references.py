@@ -30,6 +30,7 @@ from steelyard.models.predictors import Predictor, is_predictor, name_after
 from steelyard.plugins import call_with, is_reference, resolve
 
 _HUB = re.compile(r"[\w.-]+/[\w.-]+")
+_HOST = re.compile(r"[\w.-]+:\d+(/.*)?")
 _ENGINES = ("huggingface", "embedded")
 
 
@@ -51,6 +52,8 @@ def _open(ref: Any, options: Mapping[str, Any]) -> Model:
         return _from_path(Path(ref).expanduser(), options)
     if not isinstance(ref, str):
         return _as_model(ref, options)
+    if _HOST.fullmatch(ref):
+        raise UsageError(f"{ref!r} is no model", hint=f"http://{ref}, where a service is meant")
     if ref in BUILTINS["models"] or is_reference(ref):
         return _as_model(resolve("models", ref), options)
     if ref.startswith(("http://", "https://", "unix://")):
