@@ -93,6 +93,26 @@ def test_mmlu_of_the_hub(tmp_path: Path) -> None:
     assert [sample.target for sample in Data(exported, layout="mmlu")] == [0, 1, 2, 3]
 
 
+def test_a_folder_of_the_hub_has_each_question_once(tmp_path: Path) -> None:
+    row = {"question": "Which?", "subject": "anatomy", "choices": ["a", "b"], "answer": 1}
+    for folder in ("all", "anatomy"):
+        for split in ("test", "dev"):
+            write_rows(tmp_path / folder / f"{split}-00000-of-00001.parquet", [row])
+    data = Data(tmp_path, layout="mmlu")
+    assert len(list(data)) == len(list(data.examples() or ())) == 1
+    assert len(list(Data(tmp_path / "anatomy", layout="mmlu"))) == 1
+
+
+def test_a_question_of_no_subject_is_of_general_knowledge(tmp_path: Path) -> None:
+    row = {"question": "Which?", "choices": ["a", "b"], "answer": 1}
+    (sample,) = Data(write_rows(tmp_path / "here" / "mmlu_test.jsonl", [row]), layout="mmlu")
+    assert (sample.meta["subject"], sample.meta["topic"]) == ("", "general knowledge")
+    (sample,) = Data([row], layout="ceval")
+    assert sample.meta["topic"] == "综合知识"
+    (sample,) = Data([row], layout="mcq")
+    assert "topic" not in sample.meta
+
+
 def test_a_header_where_others_have_none_is_one(tmp_path: Path) -> None:
     rows = [["question", "A", "B", "C", "D", "answer"], *mmlu_rows("x", 1)]
     assert len(list(Data(write_rows(tmp_path / "virology_test.csv", rows), layout="mmlu"))) == 1
@@ -138,6 +158,9 @@ def test_arc_as_published_and_of_the_hub(tmp_path: Path) -> None:
                 "answerKey": "2",
             }
             write_rows(folder / f"ARC-{part}" / f"ARC-{part}-{split}.jsonl", [row])
+            # The release has each file in two formats.
+            table = [["questionID", "question"], ["1", "Which? (1) x (2) y"]]
+            write_rows(folder / f"ARC-{part}" / f"ARC-{part}-{split}.csv", table)
     data = Data(folder, layout="arc_challenge")
     (sample,) = data
     assert (sample.id, sample.input, sample.target) == ("Challenge_Test", "Which?", 1)
@@ -165,6 +188,7 @@ def test_arc_as_published_and_of_the_hub(tmp_path: Path) -> None:
         ({"question": "?", "options": '["x", "y"]', "answer": "x"}, 0),
         ({"question": "?", "options": {"A": "x", "B": "y"}, "answer": "B"}, 1),
         ({"stem": "?", "options": [{"label": "1", "text": "x"}, {"label": "2", "text": "y"}], "gold": 2}, 1),
+        ({"question": "?", "A": "x", "B": "y", "N": 7, "answer": "B"}, 1),
         ({"question": "?", "choices": ["x", "y"]}, None),
     ],
 )  # fmt: skip
@@ -179,7 +203,20 @@ def test_options_in_many_forms(row: dict[str, Any], target: int | None) -> None:
         ("mcq", {"question": "?", "A": "x", "B": "y", "answer": "C"}, "one of A, B, saw 'C'"),
         ("mcq", {"question": "?", "A": "x", "answer": "A"}, "columns A, B"),
         ("mcq", {"question": "?", "choices": ["x", "y"], "answer": 2}, "one of A, B, saw '2'"),
+        ("mcq", {"question": "?", "A": "x", "B": "y", "C": "z", "answer": "AB"}, "one of A, B, C, saw 'AB'"),
+        ("mcq", {"question": "?", "A": "x", "B": "", "C": "z", "answer": "C"}, "each of the options A, B, C"),
+        ("mcq", {"question": "?", "choices": ["x", None], "answer": 0}, "each of the options A, B"),
+        (
+            "arc_easy",
+            {"question": "?", "choices": {"text": ["x", "y"], "label": ["A"]}, "answerKey": "A"},
+            "each of",
+        ),
+        ("gsm8k", {"question": "?", "answer": "many"}, "answer with a number"),
         ("math", {"problem": "?"}, "column solution"),
+        ("math", {"problem": "?", "solution": "It is two."}, "solution with .boxed"),
+        ("math", {"problem": "?", "answer": ["1", "2"]}, "one answer"),
+        ("aime", {"problem": "?", "answer": True}, "one answer"),
+        ("ifeval", {"prompt": "Go.", "instruction_id_list": ["a"], "kwargs": [3]}, "1 mappings"),
         ("humaneval", {"prompt": "def f():", "entry_point": "f"}, "column test"),
         ("ifeval", {"prompt": "Go.", "instruction_id_list": ["a"], "kwargs": [{}, {}]}, "1 mappings"),
         ("sharegpt", {"conversations": [{"from": "gpt", "value": "Hi"}]}, "turn of the user"),
@@ -210,6 +247,12 @@ def test_gsm8k(tmp_path: Path) -> None:
     assert examples is not None and [sample.input for sample in examples] == ["train?"]
     beside = Data(tmp_path / "test.jsonl", layout="gsm8k").examples()
     assert beside is not None and [sample.input for sample in beside] == ["train?"]
+    for split in ("train", "test"):
+        write_rows(tmp_path / f"{split}_socratic.jsonl", [{"question": f"{split}!", "answer": "#### 1"}])
+    write_rows(tmp_path / "test.jsonl.gz", [{"question": "test?", "answer": answer}])
+    assert [sample.input for sample in Data(tmp_path, layout="gsm8k")] == ["test?"]
+    guided = Data(tmp_path / "test_socratic.jsonl", layout="gsm8k")
+    assert [sample.input for sample in (*guided, *(guided.examples() or ()))] == ["test!", "train!"]
 
 
 def test_math_as_published_and_its_exports(tmp_path: Path) -> None:
@@ -231,6 +274,11 @@ def test_math_as_published_and_its_exports(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "aime.jsonl", [{"ID": "2024-I-1", "Problem": "?", "Answer": 33}])
     (aime,) = Data(path, layout="aime")
     assert (aime.id, aime.target) == ("2024-I-1", "33")
+    (aime,) = Data([{"origin_prompt": "?", "gold_answer": "033"}], layout="aime")
+    assert (aime.input, aime.target) == ("?", "033")
+    numbered = {str(n): {"problem": f"{n}?", "solution": "$\\boxed{1}$"} for n in range(2)}
+    (tmp_path / "math.json").write_text(json.dumps(numbered))
+    assert [sample.input for sample in Data(tmp_path / "math.json", layout="math")] == ["0?", "1?"]
 
 
 def test_humaneval_and_ifeval(tmp_path: Path) -> None:
@@ -240,6 +288,9 @@ def test_humaneval_and_ifeval(tmp_path: Path) -> None:
     assert (sample.id, sample.meta["entry_point"]) == ("HumanEval/0", "f")
     rows = [{"key": 1000, "prompt": "Go.", "instruction_id_list": ["punctuation:no_comma"],
              "kwargs": [{"num_words": None, "relation": None}]}]  # fmt: skip
+    write_rows(tmp_path / "data" / "input_response_data_x.jsonl", [{"prompt": "Go.", "response": "No."}])
+    write_rows(tmp_path / "data" / "input_data.jsonl", rows)
+    assert len(list(Data(tmp_path / "data", layout="ifeval"))) == 1
     for path in (tmp_path / "ifeval.jsonl", tmp_path / "ifeval.parquet"):
         (sample,) = Data(write_rows(path, rows), layout="ifeval")
         assert (sample.id, sample.meta["kwargs"]) == ("1000", [{}])
@@ -263,7 +314,9 @@ def test_conversations(tmp_path: Path) -> None:
         "turns": ["1 + 1?", "Twice that?"],
         "reference": ["2", "4"],
     }
-    (sample,) = Data(write_rows(tmp_path / "question.jsonl", [row]), layout="mtbench")
+    write_rows(tmp_path / "mt" / "reference_answer" / "x.jsonl", [{"question_id": 111, "choices": []}])
+    write_rows(tmp_path / "mt" / "question.jsonl", [row])
+    (sample,) = Data(tmp_path / "mt", layout="mtbench")
     assert (sample.id, sample.input, sample.target) == ("111", "1 + 1?", "2")
     assert sample.meta["turns"] == ["1 + 1?", "Twice that?"]
 

@@ -47,6 +47,8 @@ CASES: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
     ("length_constraints:number_words", {"num_words": 100, "relation": "at least"},
      [HUNDRED], [HUNDRED[5:]]),
     ("length_constraints:number_words", {"num_words": 100, "relation": "less than"}, ["few"], [HUNDRED]),
+    ("length_constraints:number_words", {"num_words": 6, "relation": "less than"},
+     ["यह एक हिन्दी वाक्य है।"], ["one two three four five six"]),
     ("length_constraints:nth_paragraph_first_word",
      {"num_paragraphs": 3, "nth_paragraph": 2, "first_word": "weekend"},
      [PARAGRAPHS], [PARAGRAPHS + "\n\nMore.", PARAGRAPHS.replace("Week", "Some"), "weekend"]),
@@ -75,6 +77,8 @@ CASES: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
     ("startend:quotation", {}, ['"All of it."', ' "x" '], ['"x', 'x"', '"', "'x'"]),
     ("change_case:capital_word_frequency", {"capital_frequency": 2, "capital_relation": "at least"},
      ["The USA and NATO", "WELL-KNOWN, A fact"], ["The USA", "Usa Nato"]),
+    ("change_case:capital_word_frequency", {"capital_frequency": 2, "capital_relation": "at least"},
+     ["NASA and IBM"], ["P.P.S more", "U.S.A", "U.S.A.", "WELL-KNOWN", "A/B", "A_B"]),
     ("change_case:capital_word_frequency", {"capital_frequency": 2, "capital_relation": "less than"},
      ["The USA"], ["The USA and NATO"]),
     ("change_case:english_capital", {},
@@ -139,6 +143,12 @@ def test_languages_are_told_apart(language: str) -> None:
     assert language_of(LANGUAGES[language].upper()) == language
     assert is_in_language(LANGUAGES[language], language)
     assert not is_in_language(LANGUAGES[language], "en" if language != "en" else "de")
+
+
+def test_a_few_english_words_are_english() -> None:
+    assert language_of("no commas here; really") == "en"
+    assert language_of("hi there!\nno caps here\n\nbye") == "en"
+    assert language_of("No hay nada en la casa.") == "es"
 
 
 def test_languages_by_other_codes() -> None:

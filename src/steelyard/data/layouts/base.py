@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from steelyard.data.compression import SUFFIXES
 from steelyard.data.files import FORMATS, Files, find_files
 from steelyard.data.formats import read_json
 from steelyard.data.hub import PREFIXES, is_saved
@@ -95,8 +96,9 @@ class Layout:
 
     `asked` are the splits that are asked where nobody says which, the likeliest first, and `shown`
     those with worked examples. `headless` names the columns of CSV files without a header. Where the
-    names of files have one of `words`, only these are of the set. With `by_subject` a file holds one
-    subject. `alone` says that each JSON file is one row.
+    names of files have one of `words`, only these are of the set; those with one of `others` are what
+    its publishers put beside it. With `by_subject` a file holds one subject. `alone` says that each
+    JSON file is one row.
     """
 
     name: str
@@ -105,6 +107,7 @@ class Layout:
     shown: Sequence[str] = ("train", "dev", "val")
     headless: Sequence[str] = ()
     words: Sequence[str] = ()
+    others: Sequence[str] = ()
     by_subject: bool = False
     alone: bool = False
 
@@ -159,8 +162,9 @@ class Layout:
 
     def _data_files(self, folder: Path) -> list[Path]:
         found = [file for file in find_files(str(folder)) or () if not _NOTES.fullmatch(file.name)]
-        named = [file for file in found if set(self.words) & set(_words(str(file.relative_to(folder))))]
-        return named or found
+        words = {file: set(_words(str(file.relative_to(folder)))) for file in found}
+        named = [file for file in found if words[file] & set(self.words)] or found
+        return _without_copies([file for file in named if not words[file] & set(self.others)] or named)
 
     def _files(
         self, paths: Sequence[Path], source: str | Path, kind: str | None, cells: Mapping[str, Any]
@@ -174,7 +178,7 @@ class Layout:
 
 
 class Objects(Files):
-    """JSON files that hold one object each, or an array of such."""
+    """JSON files that hold one object each, or an array or an object of such."""
 
     def rows(self) -> Iterator[Row]:
         """The rows of every file."""
@@ -187,7 +191,12 @@ class Objects(Files):
                 yield from read_json(BytesIO(text), str(path))
                 continue
             try:
-                yield f"{path}, row", 0, msgspec.json.decode(text)
+                row = msgspec.json.decode(text)
+                # Some keep a set as one object, under the number of each row.
+                rows = list(row.values()) if isinstance(row, dict) else []
+                several = bool(rows) and all(isinstance(one, dict) for one in rows)
+                for number, one in enumerate(rows if several else [row]):
+                    yield f"{path}, row", number, one
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 yield f"{path}, row", 0, BadRow(f"a JSON object ({error})", text)
 
@@ -251,13 +260,29 @@ def subject_of(where: str, *, set_name: str = "") -> str:
     path = Path(where.rpartition(", ")[0])
     for name in (path.name.split(".")[0], path.parent.name):
         words = [word for word in re.split(r"[_\s-]+", name) if word.lower() not in SPLITS]
-        if words and not _SHARD.fullmatch("_".join(words)) and set_name not in words:
+        if set_name in map(str.lower, words):
+            # A file of the whole set; its folder is anyone's.
+            return ""
+        if words and not _SHARD.fullmatch("_".join(words)):
             return "_".join(words)
     return ""
 
 
 def _words(name: str) -> list[str]:
     return [word.lower() for word in _WORD.findall(name)]
+
+
+def _without_copies(files: Sequence[Path]) -> list[Path]:
+    """The files; of those that differ in their format only, the one in the likeliest."""
+    order = [end for ends in FORMATS.values() for end in ends]
+    kept: dict[Path, tuple[int, str, Path]] = {}
+    for file in files:
+        packed = next((end for end in SUFFIXES if file.name.endswith(end)), "")
+        plain = Path(str(file).removesuffix(packed))
+        place = order.index(plain.suffix) if plain.suffix in order else len(order)
+        stem = plain.with_suffix("")
+        kept[stem] = min(kept.get(stem, (place, packed, file)), (place, packed, file))
+    return [file for _, _, file in kept.values()]
 
 
 def _beside(path: Path, split: str) -> list[Path] | None:

@@ -50,7 +50,7 @@ def make_mtbench(row: Fields, place: Place) -> Sample:
     known = row.find("reference")
     target = known[0] if isinstance(known, (list, tuple)) and known else known
     meta = {**row, "turns": list(turns)}
-    return Sample(place.id(row.find("question_id", "id")), turns[0], target or None, None, meta)
+    return Sample(place.id(row.find("question_id", "prompt_id", "id")), turns[0], target or None, None, meta)
 
 
 def _turn(given: Any) -> dict[str, Any]:
@@ -63,4 +63,5 @@ def _turn(given: Any) -> dict[str, Any]:
 
 
 SHAREGPT = Layout("sharegpt", make_dialogue, asked=("test", "val", "dev", "train"))
-MTBENCH = Layout("mtbench", make_mtbench)
+# Beside its questions lie answers and judgements.
+MTBENCH = Layout("mtbench", make_mtbench, words=("question",))

@@ -33,8 +33,9 @@ def make_choice(row: Fields, place: Place, *, topics: Mapping[str, str] | None =
     text = question.text("stem", "text", "question")
     labels, options = options_of(question if isinstance(asked, Mapping) else row)
     subject = str(row.find("subject", "subject_name", "category") or place.subject)
-    topic = (topics or {}).get(subject, subject.replace("_", " "))
-    meta = {**row, "question": text, "subject": subject, "topic": topic}
+    meta = {**row, "question": text}
+    if subject or topics:
+        meta |= {"subject": subject, "topic": (topics or {}).get(subject) or subject.replace("_", " ")}
     given = place.id(row.find("id", "question_id"))
     return Sample(given, text, place_of(row.find(*_ANSWER), labels, options), options, meta)
 
@@ -48,7 +49,10 @@ def options_of(row: Fields) -> tuple[Sequence[str], Sequence[str]]:
         labels, texts = _listed(held)
     if len(texts) < 2:
         raise BadRow("choices, or columns A, B, …", list(row) if held is None else held)
-    return labels or ascii_uppercase[: len(texts)], [str(text) for text in texts]
+    labels = list(labels or ascii_uppercase[: len(texts)])
+    if len(labels) != len(texts) or any(text is None for text in texts):
+        raise BadRow(f"a text for each of the options {', '.join(labels)}", texts)
+    return labels, [str(text) for text in texts]
 
 
 def place_of(answer: Any, labels: Sequence[str], options: Sequence[str]) -> int | None:
@@ -71,14 +75,17 @@ def place_of(answer: Any, labels: Sequence[str], options: Sequence[str]) -> int 
 
 
 def _lettered(row: Fields) -> tuple[Sequence[str], Sequence[Any]]:
-    """The columns A, B, … as far as they are filled."""
+    """The columns A, B, … up to the last that is filled."""
+    columns = {str(column).upper() for column in row}
     texts: list[Any] = []
     for letter in ascii_uppercase:
         # Some name them option_a, or A with what is in it.
-        text = row.find(letter, f"option_{letter}", f"option{letter}")
-        if text is None:
+        names = letter, f"OPTION_{letter}", f"OPTION{letter}"
+        if columns.isdisjoint(names):
             break
-        texts.append(text)
+        texts.append(row.find(*names))
+    while texts and texts[-1] is None:
+        texts.pop()
     return (), texts
 
 
@@ -101,6 +108,10 @@ def _listed(held: Any) -> tuple[Sequence[str], Sequence[Any]]:
     return (), held
 
 
+def _make_mmlu(row: Fields, place: Place) -> Sample:
+    return make_choice(row, place, topics={"": "general knowledge"})
+
+
 def _make_ceval(row: Fields, place: Place) -> Sample:
     return make_choice(row, place, topics=CEVAL_NAMES)
 
@@ -111,7 +122,14 @@ def _make_cmmlu(row: Fields, place: Place) -> Sample:
 
 _COLUMNS = ("question", "a", "b", "c", "d", "answer")
 MMLU = Layout(
-    "mmlu", make_choice, asked=("test", "val"), shown=("dev", "train"), headless=_COLUMNS, by_subject=True
+    "mmlu",
+    _make_mmlu,
+    asked=("test", "val"),
+    shown=("dev", "train"),
+    headless=_COLUMNS,
+    # The hub has all subjects together beside each alone.
+    words=("all",),
+    by_subject=True,
 )
 # The answers to its test are not published.
 CEVAL = Layout("ceval", _make_ceval, asked=("val", "test"), shown=("dev",), by_subject=True)

@@ -16,24 +16,32 @@ from steelyard.data.layouts.base import Fields, Layout, Place
 from steelyard.data.rows import BadRow
 from steelyard.types import Sample
 
+_BOX = re.compile(r"\\(?:boxed|fbox)\b")
 _NOTE = re.compile(r"<<[^<>\n]*>>")
 
 
 def make_gsm8k(row: Fields, place: Place) -> Sample:
     """A word problem; what its solution says to a calculator is left out of it."""
     question, answer = row.text("question", "problem"), row.need("answer", "solution", "target")
+    if isinstance(answer, str) and not any(map(str.isdigit, answer)):
+        raise BadRow("an answer with a number", answer)
     target = _NOTE.sub("", answer) if isinstance(answer, str) else answer
     return Sample(place.id(row.find("id")), question, target, None, dict(row))
 
 
 def make_math(row: Fields, place: Place) -> Sample:
     """A problem with its answer, or with a solution that holds it in its last box."""
-    problem = row.text("problem", "question", "prompt", "input")
-    answer = row.find("answer", "final_answer", "expected_answer", "target")
-    # In the set as published the answer stands in the last box of the solution.
-    answer = row.need("solution") if answer is None else answer
+    problem = row.text("problem", "question", "origin_prompt", "prompt", "input")
+    answer = row.find("answer", "final_answer", "gold_answer", "expected_answer", "target")
+    if answer is None:
+        # In the set as published the answer stands in the last box of the solution.
+        answer = row.text("solution")
+        if not _BOX.search(answer) and len(answer.split()) > 1:
+            raise BadRow("an answer, or a solution with \\boxed{…}", answer)
     if isinstance(answer, (list, tuple)) and len(answer) == 1:
         answer = answer[0]
+    if isinstance(answer, bool) or not isinstance(answer, (str, int, float)):
+        raise BadRow("one answer, a text or a number", answer)
     subject = row.find("subject", "type", "category")
     meta = {**row, **({} if subject is None else {"subject": subject})}
     given = row.find("id", "unique_id", "problem_id", "problem_idx")
@@ -53,7 +61,8 @@ def make_ifeval(row: Fields, place: Place) -> Sample:
     names, given = row.need("instruction_id_list"), row.find("kwargs") or []
     if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
         raise BadRow("a list of names as instruction_id_list", names)
-    if not isinstance(given, (list, tuple)) or len(given) not in (0, len(names)):
+    fits = isinstance(given, (list, tuple)) and len(given) in (0, len(names))
+    if not fits or not all(one is None or isinstance(one, Mapping) for one in given):
         raise BadRow(f"{len(names)} mappings as kwargs", given)
     # Tables have a column for each option of any instruction, most of them empty.
     options = [{k: v for k, v in (one or {}).items() if v is not None} for one in given] or [
@@ -72,9 +81,10 @@ def make_question(row: Fields, place: Place) -> Sample:
     return Sample(place.id(row.find("id")), asked, target, None, dict(row))
 
 
-GSM8K = Layout("gsm8k", make_gsm8k)
-MATH = Layout("math", make_math, alone=True)
+# Beside it lie the same problems with guiding questions in their answers, and what models answered.
+GSM8K = Layout("gsm8k", make_gsm8k, others=("socratic", "example"))
+MATH = Layout("math", make_math, words=("all",), alone=True)
 AIME = Layout("aime", make_math, alone=True)
-HUMANEVAL = Layout("humaneval", make_humaneval)
-IFEVAL = Layout("ifeval", make_ifeval)
+HUMANEVAL = Layout("humaneval", make_humaneval, words=("humaneval",))
+IFEVAL = Layout("ifeval", make_ifeval, others=("response", "responses"))
 QA = Layout("qa", make_question)

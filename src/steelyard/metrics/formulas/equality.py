@@ -69,7 +69,8 @@ def _readings(text: str) -> tuple[Term, ...]:
 @lru_cache(maxsize=256)
 def _one_spelling(text: str) -> str:
     """A text without what makes no difference: spacing, \\text, kinds of fractions, the case of words."""
-    plain = re.sub(r"\s+", "", clean(_TEXT.sub(r"\1", text)))
+    # The blank in "1 1/2" does make a difference.
+    plain = re.sub(r"(?<!\d)\s+|\s+(?!\d)", "", clean(_TEXT.sub(r"\1", text)))
     if len(plain) == 3 and plain[0] == "(" and plain[-1] == ")":
         plain = plain[1]
     return plain.casefold() if re.search(r"[A-Za-z]{3}", plain) and "\\" not in plain else plain
@@ -93,12 +94,12 @@ def _plain(term: Term) -> Term:
 
 
 def _exact_part(term: Relation) -> Term:
-    """What stands before the first ≈, or after it where nothing does."""
+    """What stands before the first ≈, or after it where nothing or only a name does."""
     if "~" not in term.signs:
         return term
     at = term.signs.index("~")
     signs, parts = term.signs[:at], term.parts[: at + 1]
-    if parts == (Words(""),):
+    if parts == (Words(""),) or (len(parts) == 1 and isinstance(parts[0], Name) and names_in(parts[0])):
         signs, parts = term.signs[at + 1 :], term.parts[at + 1 :]
     return Relation(signs, parts) if signs else parts[0]
 

@@ -371,6 +371,8 @@ def _joined(kind: str, left: Term, right: Term) -> Term:
             "ratio", (*left.parts, right) if several and isinstance(left, Collection) else (left, right)
         )
     if _is_unit(right):
+        if _words(right) in ("am", "pm"):
+            raise Unreadable("no unit: 10 am is not 10 pm")
         return left if not _is_unit(left) else Words(f"{_words(left)} {_words(right)}")
     if _is_unit(left):
         return right

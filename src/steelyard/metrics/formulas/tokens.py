@@ -33,11 +33,15 @@ _SPELLED = {
     "$": "", "€": "", "£": "",
 }  # fmt: skip
 _SPELLINGS = str.maketrans(_SPELLED)
+_AFTER_HOUR = r"(?<=\d)(\s*(?:\\(?:text|mbox|mathrm)\s*\{\s*)?)"
 _REPLACED = [
     (re.compile(r"(?<!\\)\\(?:[()$\[\]]|(?:q?quad|displaystyle|textstyle|limits|hfill)(?![A-Za-z]))"), " "),
     (re.compile(r"\\!"), ""),
     (re.compile(r"\\(?:left|right|[bB]igg?[lrm]?)(?![A-Za-z])\s*\.?(?=\s*\S)"), ""),
-    (re.compile(r"\{,\}"), ","),
+    (re.compile(r"(?:\\text)?\{,\}"), ","),
+    (re.compile(r"\\mathbb\s*(?:\{\s*R\s*\}|R(?![A-Za-z]))"), r"(-\\infty ,\\infty )"),
+    (re.compile(rf"{_AFTER_HOUR}a\.?\s?m(?:\.|\b)", re.I), r"\1am"),
+    (re.compile(rf"{_AFTER_HOUR}p\.?\s?m(?:\.|\b)", re.I), r"\1pm"),
     (re.compile(r"(?<!\\)\\[,;: ]|~"), " "),
     (re.compile(r"\\%|\\percent(?![A-Za-z])"), "%"),
     (re.compile(r"\\[dtc]frac(?![A-Za-z])"), r"\\frac"),
@@ -58,6 +62,7 @@ _TOKEN = re.compile(
     | (?P<command>\\(?:[A-Za-z]+|[{}|]))
     | (?P<number>NUMBER)
     | (?P<word>[A-Za-z]+)
+    | (?P<han>[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+)
     | (?P<letter>[^\W\d_])
     | (?P<sign>[-+*/^_=<>()\[\]{}|,;:!%&'.])
     """.replace("NUMBER", r"\d+(?:\.\d+)?(?:[eE][-+]?\d{1,3}(?![\d.]))?|\.\d+"),
@@ -133,6 +138,8 @@ def _tokens(kind: str, text: str, spaced: bool, *, grouped: bool) -> list[Token]
         return _told(text, grouped=grouped)
     if kind == "word":
         return _spell(text, spaced)
+    if kind == "han":
+        return [Token("text", text, spaced)]
     if kind == "letter":
         return [Token("name", text, spaced)]
     if kind == "command":

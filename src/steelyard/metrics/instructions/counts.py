@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from steelyard.errors import DataError
 
 _WORD = re.compile(r"\w+")
 # Words in capitals are counted whole: "U.S.A." and "WELL-KNOWN" are one each.
-_TOKEN = re.compile(r"(?:[^\W_]\.){2,}|[^\W_]+(?:[-.][^\W_]+)*")
+_TOKEN = re.compile(r"\w+(?:[-./]\w+)*")
 _END = re.compile(r"(?:[.!?…]+[\"'”’)\]*_]*(?=\s|\Z)|[。！？]+[”’」』）]*)")
 _SHORT = re.compile(
     r"(?:^|[\s(\"'“])(?:[A-Z]|(?:[A-Za-z]\.)+[A-Za-z]|Mr|Mrs|Ms|Dr|Prof|Rev|Gen|Sen|Rep|St|Mt|Jr|Sr|Inc|Ltd|Co|Corp"
@@ -43,7 +44,9 @@ def has_letter_often(text: str, letter: str, let_frequency: int, let_relation: s
 
 def has_words(text: str, num_words: int, relation: str) -> bool:
     """Whether there are so many words."""
-    return compare(len(_WORD.findall(text)), relation, num_words)
+    # Vowel signs of Indian scripts are no word characters, and would part the words that they stand in.
+    plain = "".join(char for char in text if char.isascii() or unicodedata.category(char)[0] != "M")
+    return compare(len(_WORD.findall(plain)), relation, num_words)
 
 
 def has_sentences(text: str, num_sentences: int, relation: str) -> bool:

@@ -24,7 +24,8 @@ _SCRIPTS = {
 }  # fmt: skip
 _SHARED = {
     "LATIN": {
-        "en": "the and of to in is that it you for with are was this be have not on as they from but what we",
+        "en": "the and of to in is that it you for with are was this be have not on as they from but what we"
+        " no my here there which would been them your some about our his into just how their only if very",
         "es": "el la de que y en los las un una es por con para no se del su al lo como más pero muy está",
         "pt": "o a de que e os as um uma é em do da no na para com não por mais se ao dos das você está são",
         "fr": "le la les de des et est un une du en que qui dans pour pas sur avec ce au il nous vous plus",
