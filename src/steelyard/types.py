@@ -51,6 +51,9 @@ class Message(TypedDict):
 Prompt = Union[str, Sequence[Message], Mapping[str, Any]]
 """A text, the turns of a chat, or (for models with inputs of their own) a mapping."""
 
+TOKENS = "prompt_token_ids"
+"""The key of a mapping that is a prompt in tokens, for models that have some."""
+
 Score = Union[bool, int, float, str, Sequence[Any], None]
 """What a metric says of one answer: pass or fail, a number, a label, the statistics that a metric
 over a whole set combines, or (None) that it is undefined."""

@@ -170,7 +170,7 @@ def test_our_server_echoes_prompts_as_others_do(limit: int) -> None:
         ("completions", {"prompt": "a", "echo": True, "logprobs": 1}, "max_tokens"),
         ("completions", {"prompt": "a", "echo": True, "logprobs": 5, "max_tokens": 0}, "logprobs"),
         ("completions", {"prompt": "a", "echo": True, "logprobs": 1, "max_tokens": 0, "n": 2}, "echo"),
-        ("completions", {"prompt": ["a", "b"], "choices": ["c"]}, "behind one prompt"),
+        ("completions", {"prompt": ["a", "b"], "choices": ["c"]}, "behind one text"),
         ("completions", {"prompt": "a", "choices": "b"}, "choices: a list of texts"),
         ("chat/completions", {"messages": CHAT, "choices": []}, "choices: a list of texts"),
     ],

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steelyard.errors import DataError, UsageError
-from steelyard.types import Chunk, Part, Request, Response, Tokens
+from steelyard.types import TOKENS, Chunk, Part, Request, Response, Tokens
 from steelyard.wire.base import Call, Exchange
 from steelyard.wire.completions import Completions
 from steelyard.wire.embeddings import Embeddings
@@ -60,8 +60,8 @@ def test_what_shapes_the_answer_goes_to_the_model_and_the_rest_does_not() -> Non
         ("chat/completions", {"messages": TURNS, "stop": [1]}, "stop"),
         ("chat/completions", {"messages": [{"content": "a"}]}, "messages"),
         ("chat/completions", {}, "messages"),
-        ("completions", {"prompt": [1, 2]}, "prompt"),
-        ("completions", {"prompt": [[1, 2]]}, "prompt"),
+        ("completions", {"prompt": [1, "a"]}, "prompt"),
+        ("completions", {"prompt": [[1, -2.5]]}, "prompt"),
         ("completions", {"prompt": []}, "prompt"),
         ("completions", {"prompt": "a", "suffix": "b"}, "suffix"),
         ("completions", {"prompt": "a", "best_of": 3}, "best_of"),
@@ -265,6 +265,8 @@ def test_prompts_of_completions() -> None:
     assert body("a", top_k=1) == {"model": "m", "prompt": "a", "top_k": 1}
     assert body("a", "b") == {"model": "m", "prompt": ["a", "b"]}
     assert body({"prompt": [1, 2], "suffix": "x"}) == {"model": "m", "prompt": [1, 2], "suffix": "x"}
+    assert body({TOKENS: [1, 2]}) == {"model": "m", "prompt": [1, 2]}
+    assert body({TOKENS: [1]}, {TOKENS: [2]}) == {"model": "m", "prompt": [[1], [2]]}
     with pytest.raises(UsageError, match="its keys: text"):
         body({"text": "a"})
     with pytest.raises(UsageError, match="wire=openai takes turns"):

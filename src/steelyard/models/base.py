@@ -44,6 +44,10 @@ class Model:
     """Whether it answers with a vector, in the `raw` of a response, and with no text."""
     elsewhere: bool = False
     """Whether it computes in other processes, whose time and memory no cost told here includes."""
+    known_tokens: int = 0
+    """How many tokens it has, where a prompt may come in them; 0 where it may not."""
+    tells_tokens: bool = False
+    """Whether it tells how likely each token of a prompt is, asked with echo=True and no choices."""
     likelihoods: Sequence[str] = ("own",)
     """The ways in which it may tell how likely choices are, the best first; asking shows whether it does."""
     load_cost: Cost | None = None

@@ -36,6 +36,7 @@ class CausalModel(Pretrained, TokenModel):
         # A checkpoint's own habits (a temperature, a penalty) would shape answers unasked.
         loaded.network.generation_config = GenerationConfig(eos_token_id=sorted(self._ends) or None)
         self._engine = Network(loaded.network)
+        self.known_tokens = self._engine.vocabulary
         if batch_tokens is None and self._engine.token_bytes:
             # Keys and values of a large model outgrow the memory long before its batches are large.
             fits = memory_for_batches(self.network.device) // self._engine.token_bytes

@@ -51,6 +51,7 @@ class Embedded(TokenModel):
         begin, self._ends = read_marks(self.path, self._tokenizer)
         self._fingerprint = fingerprint(self.path)
         shape = self._network.shape
+        self.known_tokens = shape.vocabulary
         self.batch_size = batch_size
         token_bytes = 2 * 4 * shape.layers * shape.groups * shape.head
         self.batch_tokens = batch_tokens or max(4096, _BATCH_BYTES // token_bytes)

@@ -58,7 +58,7 @@ class Gguf(TokenModel):
             n_gpu_layers=gpu_layers,
         )
         begin, end = self._llama.token_bos(), self._llama.token_eos()
-        self._ends = self._find_ends()
+        self._ends, self.known_tokens = self._find_ends(), self._llama.n_vocab()
         source = self._llama.metadata.get("tokenizer.chat_template")
         marks = {"bos_token": self._mark(begin), "eos_token": self._mark(end)}
         super().__init__(

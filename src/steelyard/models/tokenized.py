@@ -12,7 +12,7 @@ from steelyard.models.answers import Answer
 from steelyard.models.base import Listener, LocalModel, clock
 from steelyard.models.parameters import Sampling, read_params
 from steelyard.models.pieces import find_bytes
-from steelyard.types import Message, Prompt, Request, Response, Tokens
+from steelyard.types import TOKENS, Message, Prompt, Request, Response, Tokens
 from steelyard.wire.likelihoods import Odds
 
 # Requests whose tokens are kept between being measured and being answered.
@@ -139,8 +139,6 @@ class TokenModel(EncodingModel[Asked]):
 
     others: frozenset[str] = frozenset()
     """Names of parameters that it knows besides ours."""
-    tells_tokens: bool = False
-    """Whether it tells how likely each token of a prompt is, asked with echo=True and no choices."""
 
     def __init__(
         self,
@@ -261,13 +259,17 @@ class TokenModel(EncodingModel[Asked]):
 
     def encode(self, request: Request) -> Asked:
         """The request in tokens; raises what is wrong with it."""
-        text, special = self.render(request.prompt)
+        text, special, given = "", False, self._given_tokens(request.prompt)
+        if given is None:
+            text, special = self.render(request.prompt)
         if self.tells_tokens and request.choices is not None and request.params.get("echo"):
-            return self._encode_alone(text, special=special)
+            return self._encode_alone(given or self.tokens(text, special=special) or self._start())
         if request.choices is not None:
+            if given is not None:
+                raise UsageError("choices stand behind a text, not behind tokens")
             return self._encode_choices(text, request.choices, special=special)
         sampling = read_params({**self.params, **request.params}, others=self.others)
-        prompt = self.tokens_behind(text, special=special) or self._start()
+        prompt = given or self.tokens_behind(text, special=special) or self._start()
         if self._fitted.get("middle") and self.positions is not None:
             prompt = leave_out_middle(prompt, max(self.positions - sampling.max_tokens, 1))
         self.check(len(prompt) + 1)
@@ -289,8 +291,20 @@ class TokenModel(EncodingModel[Asked]):
         self.check(len(prompt) + max(map(len, continuations)) - 1)
         return Asked(prompt, choices=continuations)
 
-    def _encode_alone(self, text: str, *, special: bool) -> Asked:
-        ids = self.tokens(text, special=special) or self._start()
+    def _given_tokens(self, prompt: Prompt) -> list[int] | None:
+        """The prompt, where it comes in tokens: nothing is put before them."""
+        if not self.known_tokens or not isinstance(prompt, Mapping) or set(prompt) != {TOKENS}:
+            return None
+        given = prompt[TOKENS]
+        if not isinstance(given, list) or not given:
+            raise UsageError(f"{TOKENS}: a list of tokens was expected")
+        for token in given:
+            # One that is not there would be another one to numpy, and the end of a device to CUDA.
+            if type(token) is not int or not 0 <= token < self.known_tokens:
+                raise UsageError(f"{self.name} has no token {token!r}", hint=f"it has {self.known_tokens}")
+        return given
+
+    def _encode_alone(self, ids: list[int]) -> Asked:
         self.check(len(ids))
         return Asked(ids[:1], choices=[ids[1:]], told=True)
 
@@ -300,7 +314,8 @@ class TokenModel(EncodingModel[Asked]):
         odds = [Odds(self.text(asked.prompt), None, False)]
         for token, look in zip(behind, response.raw["looks"]):
             text, likeliest = self.text([token]), self.text([look.likeliest])
-            top = {likeliest: look.highest, text: look.logprob}
+            # Two tokens may be written alike (parts of a letter); the likelier one is then told.
+            top = {text: look.logprob, likeliest: look.highest}
             odds.append(Odds(text, look.logprob, look.likeliest == token, top))
         return Response(scores=(), tokens=response.tokens, raw={"odds": odds})
 

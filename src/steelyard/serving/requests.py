@@ -14,7 +14,7 @@ from typing import Any
 from steelyard.errors import DataError
 from steelyard.media.images import as_image
 from steelyard.models.base import LocalModel, Model
-from steelyard.types import Message, Part, Prompt, Request
+from steelyard.types import TOKENS, Message, Part, Prompt, Request
 
 # Of the call and not of the answer.
 _MANNERS = frozenset(
@@ -42,7 +42,12 @@ _NOTHING: Mapping[str, Sequence[Any]] = {
 
 
 def fit(request: Request, model: Model) -> Request:
-    """The request as the model takes it."""
+    """The request as the model takes it; a DataError where it takes no such request."""
+    given = isinstance(request.prompt, Mapping) and TOKENS in request.prompt
+    if given and not (model.known_tokens or model.elsewhere):
+        raise DataError(f"prompt: {model.name} takes texts, no tokens")
+    if request.choices is not None and request.params.get("echo") and not model.tells_tokens:
+        raise DataError(f"echo: {model.name} does not tell how likely the tokens of a prompt are")
     params = {name: value for name, value in request.params.items() if name not in _MANNERS}
     if isinstance(model, LocalModel):
         tools = bool(params.get("tools"))
@@ -57,7 +62,7 @@ def fit(request: Request, model: Model) -> Request:
 
 
 def fit_all(requests: Sequence[Request], model: Model) -> list[Request]:
-    """All requests of a call as the model takes them; a DataError where a picture is none."""
+    """All requests of a call as the model takes them."""
     return [fit(request, model) for request in requests]
 
 

@@ -3,8 +3,8 @@
     POST /v1/completions                                 200
     {"model": "m", "max_tokens": 8, "prompt": "2 + 2 ="}  →   {"choices": [{"text": " 4"}], "usage": {…}}
 
-A call may carry several prompts. `likelihood` is one of the ways in which services tell how likely the
-choices of a request are; see `likelihoods`.
+A call may carry several prompts, and a prompt may be a list of tokens. `likelihood` is one of the ways in
+which services tell how likely the choices of a request are; see `likelihoods`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from steelyard.errors import DataError, UsageError
-from steelyard.types import Request, Response, Tokens
+from steelyard.types import TOKENS, Prompt, Request, Response, Tokens
 from steelyard.wire import likelihoods
 from steelyard.wire.base import Call, Exchange
 from steelyard.wire.openai_choices import group_choices, read_usage
@@ -53,12 +53,14 @@ class Completions(OpenAIService):
         if (asked.get("best_of") or count) != count:
             raise DataError("best_of: no more answers are written than are given")
         if asked.get("choices") is not None:
-            if len(prompts) > 1:
-                raise DataError("prompt: choices stand behind one prompt")
+            if len(prompts) > 1 or not isinstance(prompts[0], str):
+                raise DataError("prompt: choices stand behind one text")
             scored = Request("0", prompts[0], tuple(asked["choices"]), parameters.params)
             return CompletionExchange(self, [scored], parameters._replace(stream=False, answers=1))
         if echo and asked.get("logprobs") is not None and asked["logprobs"] is not False:
             return self._accept_echo(asked, prompts, parameters)
+        if echo and not all(isinstance(prompt, str) for prompt in prompts):
+            raise DataError("echo: tokens come back with logprobs only")
         requests = [
             replace(one, id=f"{place}")
             for place, one in enumerate(
@@ -69,7 +71,9 @@ class Completions(OpenAIService):
         ]
         return CompletionExchange(self, requests, parameters, echo=echo)
 
-    def _accept_echo(self, asked: Mapping[str, Any], prompts: list[str], parameters: Parameters) -> Exchange:
+    def _accept_echo(
+        self, asked: Mapping[str, Any], prompts: list[Prompt], parameters: Parameters
+    ) -> Exchange:
         """A call that asks how likely each token of its prompts is, and for at most one token behind them."""
         limit, told = asked.get("max_tokens"), asked["logprobs"]
         if limit not in (0, 1):
@@ -106,6 +110,9 @@ class CompletionExchange(OpenAIExchange):
     def encode_prompts(self) -> dict[str, Any]:
         """The prompts; one that is an object is (the rest of) the body itself."""
         (first, *others) = [request.prompt for request in self.requests]
+        told = [one[TOKENS] for one in (first, *others) if isinstance(one, Mapping) and TOKENS in one]
+        if len(told) == 1 + len(others):
+            return {"prompt": told if others else told[0]}
         if isinstance(first, Mapping) and not others:
             if "prompt" not in first:
                 keys = ", ".join(map(str, first)) or "none"
@@ -181,14 +188,28 @@ class EchoExchange(CompletionExchange):
             raw = {"logprobs": likelihoods.write_echo([*odds, *more]), "finish_reason": "length"}
             text = behind.text if behind is not None else ""
             answers.append(Response(text, tokens=tokens, raw=raw))
-        self.requests = [replace(request, choices=None) for request in self.requests[:count]]
+        self.requests = [
+            replace(request, choices=None, prompt=_read_back(request.prompt, echoed))
+            for request, echoed in zip(self.requests, responses[:count])
+        ]
         return super().encode_answer(answers)
 
 
-def _read_prompts(prompt: Any) -> list[str]:
+def _read_prompts(prompt: Any) -> list[Prompt]:
+    """One text or several, one prompt in tokens or several."""
     if isinstance(prompt, str):
         return [prompt]
-    if isinstance(prompt, list) and prompt and not isinstance(prompt[0], str):
-        raise DataError("prompt: tokens are not taken, only texts")
+    listed = prompt if isinstance(prompt, list) else []
+    several = [listed] if listed and isinstance(listed[0], int) else listed
+    if several and isinstance(several[0], list):
+        for ids in several:
+            if not isinstance(ids, list) or not ids or any(type(token) is not int for token in ids):
+                raise DataError("prompt: tokens are whole numbers, one prompt a list of them")
+        return [{TOKENS: ids} for ids in several]
     check_texts(prompt, name="prompt")
     return list(prompt)
+
+
+def _read_back(prompt: Prompt, echoed: Response) -> Prompt:
+    """The prompt as a text."""
+    return prompt if isinstance(prompt, str) else "".join(one.token for one in echoed.raw["odds"])
