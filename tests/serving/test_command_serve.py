@@ -154,6 +154,8 @@ def test_https(tmp_path: Path) -> None:
         (["--model", "embeded"], "did you mean embedded?"),
         (["--model", "embedded", "--certificate", "none.pem"], "private key"),
         (["--model", "embedded", "--certificate", "a.pem", "--private-key", "b.pem"], "a.pem"),
+        (["--model", "embedded", "--port", "99999"], "from 0 to 65535"),
+        (["--model", "embedded", "--host", ""], "the host is empty"),
         ([], "--model"),
     ],
 )

@@ -39,6 +39,12 @@ def test_a_path_that_begins_with_a_models_name_is_that_models(two: Server) -> No
     assert call(two.url, f"/shout{CHAT}", chat()).json["choices"][0]["message"]["content"] == "HELLO"
     assert call(two.url, f"/org/small{CHAT}", chat(model="shout")).json["model"] == "org/small"
     assert call(two.url, f"/nobody{CHAT}", chat()).status == 404
+    for path in ("/org/small/health", "/shout/v2/health/ready"):
+        assert call(two.url, path).status == 200
+    (listed,) = call(two.url, "/org/small/v1/models").json["data"]
+    assert listed["id"] == "org/small"
+    assert call(two.url, "/shout").json["models"] == ["shout"]
+    assert call(two.url, "/shout/v1/models/org/small").status == 404
 
 
 @pytest.mark.parametrize(
@@ -187,9 +193,11 @@ def test_what_cannot_be_served_is_said_at_once() -> None:
         {"concurrency": 0},
         {"timeout": 0},
         {"certificate": "cert.pem"},
+        {"port": 65536},
+        {"host": ""},
     ):
         with pytest.raises(UsageError):
-            Server(model, port=0, **options)
+            Server(model, **{"port": 0, **options})
     with pytest.raises(UsageError, match="two models are called shout"):
         Server([model, model], port=0)
     with pytest.raises(UsageError):

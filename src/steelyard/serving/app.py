@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -32,6 +32,7 @@ _EVENTS = {
     # Proxies that collect an answer before they pass it on.
     "X-Accel-Buffering": "no",
 }
+_JSON = "application/json"
 # A larger body takes a while to be read, in which others would wait.
 _LARGE = 2**18
 
@@ -82,7 +83,7 @@ class Application:
 
     async def _answer(self, visit: Visit) -> None:
         path = plain_path(visit.path)
-        if path in _HEALTH and visit.method in ("GET", "HEAD"):
+        if visit.method in ("GET", "HEAD") and any(rest in _HEALTH for rest, _ in self._readings(path)):
             ready = not self.ending
             await visit.reply(200 if ready else 503, b'{"status":"ok"}' if ready else b'{"status":"ending"}')
             return
@@ -113,24 +114,28 @@ class Application:
         """What a GET says, and of what kind it is; None where nothing is known of the path."""
         if path == "/metrics":
             return self.metrics.tell(served.standing() for served in self.models.values()), KIND
-        told = self.routes.describe(path, list(self.models))
-        if told is None and path == "/":
-            told = {"steelyard": __version__, "models": list(self.models), "wires": list(self.routes.wires)}
-        if told is None or isinstance(told, bytes):
-            return None if told is None else (told, "")
-        return msgspec.json.encode(told), "application/json"
+        for rest, name in self._readings(path):
+            models = list(self.models) if name is None else [name]
+            told = self.routes.describe(rest, models)
+            if told is None and rest == "/":
+                told = {"steelyard": __version__, "models": models, "wires": list(self.routes.wires)}
+            if told is not None:
+                return (told, "") if isinstance(told, bytes) else (msgspec.json.encode(told), _JSON)
+        return None
 
     def _find(self, path: str) -> tuple[Route | None, str, str | None]:
-        """Who answers a path; one that begins with the name of a model is that model's alone."""
-        route = self.routes.find(path)
-        if route is not None:
-            return route, path, route.model
+        """Who answers a path, what is left of it, and the model that it names."""
+        for rest, name in self._readings(path):
+            if route := self.routes.find(rest):
+                return route, rest, name or route.model
+        return None, path, None
+
+    def _readings(self, path: str) -> Iterator[tuple[str, str | None]]:
+        """A path as it stands, and without the name of a model, which it then is about alone."""
+        yield path, None
         for name in self.models:
             if path == f"/{name}" or path.startswith(f"/{name}/"):
-                rest = path.removeprefix(f"/{name}") or "/"
-                if route := self.routes.find(rest):
-                    return route, rest, name
-        return None, path, None
+                yield path.removeprefix(f"/{name}") or "/", name
 
     async def _exchange(self, visit: Visit, route: Route, call: Call, model: str | None) -> None:
         body = await visit.read(most=self.limits.body, patience=self.limits.patience)

@@ -82,6 +82,11 @@ def read_certificate(certificate: str | Path | None, key: str | Path | None) -> 
 
 def listen(host: str, port: int) -> socket.socket:
     """A socket that listens; a SteelyardError where it cannot."""
+    if not host:
+        # To the system that is every address there is.
+        raise UsageError("the host is empty", hint="127.0.0.1 is this machine, 0.0.0.0 all that reach it")
+    if not 0 <= port < 2**16:
+        raise UsageError(f"port is {port}", hint="it must be from 0 to 65535")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # Said to be TCP, or asyncio would not have it send the head of an answer at once.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
