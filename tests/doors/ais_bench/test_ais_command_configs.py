@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from ais_project import DEMO, HOME, Project, toy_model
 
+from steelyard.serving.server import Server
+
 WORDS = """\
 from mmengine.config import read_base
 from ais_bench.benchmark.openicl.icl_prompt_template import PromptTemplate
 from ais_bench.benchmark.openicl.icl_retriever import ZeroRetriever, FixKRetriever
 from ais_bench.benchmark.openicl.icl_inferencer import GenInferencer, PPLInferencer
-from ais_bench.benchmark.openicl.icl_evaluator import AccEvaluator
+from ais_bench.benchmark.openicl.icl_evaluator import AccEvaluator, AccwithDetailsEvaluator
 from ais_bench.benchmark.datasets import GSM8KDataset, Gsm8kEvaluator, MMLUDataset
 from ais_bench.benchmark.datasets import gsm8k_postprocess, gsm8k_dataset_postprocess
 """
@@ -232,6 +234,51 @@ def test_data_sets_of_one_kind_are_asked_together(project: Project) -> None:
     assert [line["data_abbr"] for line in project.lines("toy", "ani-two")] == ["ani-two"] * 3
     apart, _ = project.call("conf.py")
     assert re.sub(r" {2,}|-", " ", apart) == re.sub(r" {2,}|-", " ", out)
+    # A name that is another's already is not taken for what is asked together.
+    project.write("conf.py", text.replace('"other"', '"ani"'))
+    project.call("conf.py", "--merge-ds")
+    assert sorted(path.name for path in (project.outputs()[-1] / "runs/toy").iterdir()) == [
+        "ani",
+        "ani_merged",
+    ]
+
+
+def test_rows_with_fewer_and_with_more_options_than_labels(project: Project) -> None:
+    options = [{"text": word, "label": letter} for word, letter in zip("no so as if or".split(), "ABCDE")]
+    rows: list[dict[str, object]] = [
+        {"id": key, "question": {"stem": "Why?", "choices": options[:count]}, "answerKey": key}
+        for key, count in (("B", 3), ("C", 4), ("D", 5), ("E", 5))
+    ]
+    write_rows(project, "ARC-Challenge-Test.jsonl", rows)
+    text = f"""{WORDS}
+from ais_bench.benchmark.datasets import ARCDataset
+datasets = [dict(abbr="ARC-c", type=ARCDataset, path="ARC-Challenge-Test.jsonl", name="ARC-Challenge",
+    reader_cfg=dict(input_columns=["question"], output_column="answerKey"),
+    infer_cfg=dict(
+        prompt_template=dict(type=PromptTemplate, template={{
+            letter: dict(round=[dict(role="HUMAN", prompt="{{question}}"),
+                                dict(role="BOT", prompt="{{text%s}}" % letter)]) for letter in "ABCD"}}),
+        retriever=dict(type=ZeroRetriever), inferencer=dict(type=PPLInferencer)),
+    eval_cfg=dict(evaluator=dict(type=AccwithDetailsEvaluator)))]
+models = [dict(attr="service", type="VLLMCustomAPI", abbr="served", model="embedded", url="URL")]
+"""
+    with Server("embedded", port=0, wires=["openai"], log=lambda line: None) as server:
+        project.write("conf.py", text.replace("URL", server.url))
+        _, err = project.call("conf.py", "--dump-eval-details", code=1)
+    lines = sorted(project.lines("served", "ARC-c"), key=lambda line: line["id"])
+    words = ["no", "so", "as", "if"]
+    assert [line["choices"] for line in lines] == [words[:3], words, words, words]
+    assert [line["gold"] for line in lines[:3]] == ["B", "C", "D"]
+    for line in lines:
+        assert line["prediction"] == "ABCD"[line["scores"].index(max(line["scores"]))]
+    results = project.results("served", "ARC-c")
+    assert sorted(one["prediction"] for one in results["details"]) == sorted(
+        line["prediction"] for line in lines
+    )
+    # Where the answer has no label, none can be right or wrong.
+    right = sum(line["prediction"] == line["gold"] for line in lines[:3])
+    assert results["accuracy"] == pytest.approx(100 * right / 3) and results["n"] == 3
+    assert "sample 'E' has 5 options, its answer 4 scores" in err
 
 
 def test_likelihoods_of_labels(project: Project) -> None:

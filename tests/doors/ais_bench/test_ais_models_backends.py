@@ -264,6 +264,18 @@ def test_turns_are_one_text_for_who_takes_a_text(
     assert service.asked[0].json[place] == "Be brief.\n1 + 1?\n2\n2 + 2?"
 
 
+def test_choices_behind_turns_that_are_one_text() -> None:
+    asked: list[Any] = []
+    with serving(reply({"choices": [{"index": 0, "text": "", "scores": [-1.0, -2.0]}]})) as service:
+        model = opened(service, backends.VLLMCustomAPI, model="served")
+        model = model.asking(model.likelihoods[0])
+        for choices in (("no", "so"), (" no", " so")):
+            answer(model, [Request("0", TURNS, choices=choices)])
+        asked = [each.json["prompt"] for each in service.asked]
+    # A choice is the next turn, or goes on in the last.
+    assert asked == ["Be brief.\n1 + 1?\n2\n2 + 2?\n", "Be brief.\n1 + 1?\n2\n2 + 2?"]
+
+
 META = {
     "round": [
         {"role": "HUMAN", "begin": "<u>", "end": "\n", "api_role": "HUMAN"},

@@ -12,7 +12,7 @@ import pytest
 
 from ais_bench.benchmark import models
 from ais_bench.benchmark.models import BaseAPIModel, BaseModel
-from ais_bench.benchmark.models.hanging import hang, make_model
+from ais_bench.benchmark.models.hanging import check_fields, hang, make_model
 from steelyard.errors import SteelyardError, UnknownName
 
 
@@ -47,6 +47,18 @@ def test_the_constructor_takes_what_it_names_and_attributes_are_set_of_the_rest(
 def test_a_constructor_with_keywords_gets_them() -> None:
     made: Any = make_model({"type": Wide, "attr": "local", "path": "p", "max_out_len": 3, "seed": 1})
     assert (made.told, made.max_out_len, made.max_seq_len) == ({"max_out_len": 3, "seed": 1}, 3, 2048)
+
+
+def test_fields_that_nobody_knows_are_refused_where_they_are_written() -> None:
+    class Derived(Wide):
+        pass
+
+    check_fields({"type": Narrow, "mine": 1}, ["mine", "host_port", "timeout", "batch_size", "abbr", "proxy"])
+    # One that takes any may be given any.
+    check_fields({"type": Derived}, ["whatever"])
+    for cls, slip, near in ((Narrow, "hostport", "host_port"), (models.HuggingFace, "peft_pth", "peft_path")):
+        with pytest.raises(UnknownName, match=f"no field of {cls.__name__} '{slip}'.*did you mean {near}"):
+            check_fields({"type": cls}, [slip])
 
 
 def test_attributes_come_behind_the_constructor_of_a_base_too() -> None:

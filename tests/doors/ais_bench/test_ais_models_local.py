@@ -172,7 +172,7 @@ def test_a_folder_answers_as_the_engine_does(folder: Path) -> None:
 
 def test_turns_are_one_text_for_a_base_model(folder: Path) -> None:
     turns: Any = [{"role": "user", "content": "3 + 4?"}, {"role": "assistant", "content": "7"}]
-    model = hang(local(folder, "HuggingFaceBaseModel"))
+    model: Any = hang(local(folder, "HuggingFaceBaseModel"))
     (response,) = ask(model, [*turns, turns[0]])
     assert response.error is None and response.text == ask(model, "3 + 4?\n7\n3 + 4?")[0].text != ""
 

@@ -13,6 +13,8 @@ from typing import Any
 from ais_bench.benchmark.configuration.files import read_file
 from ais_bench.benchmark.configuration.names import Names, entries_of, override
 from ais_bench.benchmark.datasets.custom import custom_entry
+from ais_bench.benchmark.models.hanging import check_fields
+from ais_bench.benchmark.outcome.outputs import file_name
 from steelyard.cli.pairs import read_pairs
 from steelyard.errors import UsageError
 
@@ -106,7 +108,10 @@ def _named(names: Names, kind: str, words: Sequence[str]) -> list[dict[str, Any]
     entries = []
     for name, pairs in groups:
         fields = read_pairs(pairs)
-        entries += [override(entry, fields) for entry in names.find(kind, name).entries()]
+        for entry in names.find(kind, name).entries():
+            if fields and kind == "models":
+                check_fields(entry, [field.partition(".")[0] for field in fields])
+            entries.append(override(entry, fields))
     return entries
 
 
@@ -124,9 +129,9 @@ def _find_config(path: Path, config_dir: Path | None) -> Path:
 
 def _tell_apart(kind: str, entries: Sequence[Mapping[str, Any]]) -> None:
     """Refuse two entries of one name: their results would lie in the same files."""
-    for abbr, count in Counter(str(entry["abbr"]) for entry in entries).items():
+    for name, count in Counter(file_name(str(entry["abbr"])) for entry in entries).items():
         if count > 1:
-            raise UsageError(f"{count} {kind} have the abbr {abbr!r}", hint="give one another: abbr=NAME")
+            raise UsageError(f"{count} {kind} have the abbr {name!r}", hint="give one another: abbr=NAME")
 
 
 def _workers_of(told: Mapping[str, Any]) -> int:

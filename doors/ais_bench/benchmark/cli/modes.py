@@ -7,6 +7,7 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 from ais_bench.benchmark.cli.arguments import LATEST
@@ -44,9 +45,11 @@ def run(options: Namespace, words: Sequence[str]) -> int:
         return 0
     if outputs is None:
         outputs = begin(choice.work_dir)
-    if asks:
-        _keep_config(outputs, choice)
+    kept = _keep_config(outputs, choice) if asks else None
     endings = _work(pairs, outputs, choice, options, words)
+    if kept is not None and all(ending.usage for ending in endings):
+        # What was refused is not what the sitting asks.
+        kept.unlink(missing_ok=True)
     if options.mode != "infer" and not all(ending.error for ending in endings):
         _summarize(pairs, endings, outputs, choice, page=options.mode == "viz")
     tell(f"kept in {outputs.root}")
@@ -123,10 +126,12 @@ def _summarize(
         tell(f"page: {outputs.summary('.html')}")
 
 
-def _keep_config(outputs: Outputs, choice: Choice) -> None:
+def _keep_config(outputs: Outputs, choice: Choice) -> Path:
     more = {"num_prompts": choice.num_prompts, "merge_ds": choice.merge}
     parts = {"models": choice.models, "datasets": choice.datasets, "summarizer": choice.summarizer, **more}
-    write_config(outputs.config(), **parts)
+    path = outputs.config()
+    write_config(path, **parts)
+    return path
 
 
 def _without_reuse(command: Sequence[str]) -> list[str]:

@@ -66,7 +66,8 @@ class Names:
             if found.name == name:
                 return found
         known = [found.name for found in self.all(kind)]
-        raise UnknownName(WORDS[kind], name, known, hint=f"ais_bench --{kind} '*' --search lists all")
+        flag = "summarizer" if kind == "summarizers" else kind
+        raise UnknownName(WORDS[kind], name, known, hint=f"ais_bench --{flag} '*' --search lists all")
 
     def match(self, kind: str, pattern: str) -> list[Found]:
         """All that a name with * and ? in it may stand for, and every one that it is a part of."""

@@ -12,10 +12,8 @@ _READERS = (
     "Aime2024Dataset Aime2025Dataset ARCDataset BaseDataset CEvalDataset CMMLUDataset CustomDataset "
     "GSM8KDataset HumanevalDataset IFEvalDataset JsonlDataset MATHDataset MMLUDataset"
 )
-_SCORING = (
-    "BaseEvaluator AccEvaluator AccwithDetailsEvaluator BleuEvaluator EMEvaluator GSM8KEvaluator "
-    "Gsm8kEvaluator HumanEvalEvaluator IFEvaluator MATHEvaluator RougeEvaluator"
-)
+_SCORING = "GSM8KEvaluator Gsm8kEvaluator HumanEvalEvaluator IFEvaluator MATHEvaluator"
+_EVALUATORS = "BaseEvaluator AccEvaluator AccwithDetailsEvaluator BleuEvaluator EMEvaluator RougeEvaluator"
 _POSTPROCESSORS = (
     "extract_non_reasoning_content first_capital_postprocess first_number_postprocess "
     "first_option_postprocess general_postprocess gsm8k_dataset_postprocess gsm8k_postprocess "
@@ -24,16 +22,19 @@ _POSTPROCESSORS = (
 _PLACES = {
     name: module
     for module, names in (
-        ("readers", _READERS), ("scoring", _SCORING), ("postprocessors", _POSTPROCESSORS)
+        (f"{__name__}.readers", _READERS),
+        (f"{__name__}.scoring", _SCORING),
+        (f"{__name__}.postprocessors", _POSTPROCESSORS),
+        ("ais_bench.benchmark.openicl.icl_evaluator", _EVALUATORS),
     )
     for name in names.split()
-}  # fmt: skip
+}
 
 
 def __getattr__(name: str) -> Any:
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+    return getattr(import_module(_PLACES[name]), name)
 
 
 def __dir__() -> list[str]:

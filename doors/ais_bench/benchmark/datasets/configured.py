@@ -40,7 +40,9 @@ class Configured(Task):
         if not is_labelled(template):
             prompt = cut_answer(self._render(template, sample))
             return Request(id=sample.id, prompt=prompt, params=self.params)
-        prompt, rests = compare([self._render(each, sample) for each in template.values()])
+        # A row may have fewer options than the template has labels.
+        asked = list(template.values())[: len(sample.choices or template)]
+        prompt, rests = compare([self._render(each, sample) for each in asked])
         return Request(id=sample.id, prompt=prompt, choices=tuple(rests))
 
     def _render(self, template: Any, sample: Sample) -> Prompt:

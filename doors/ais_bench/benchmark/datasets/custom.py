@@ -19,7 +19,9 @@ from steelyard.data.source import Data
 from steelyard.errors import DataError, UnknownName, UsageError
 
 _TYPES = ("mcq", "qa")
-_COLUMNS = {"input_columns": "input", "output_column": "target", "options": "choices"}
+_COLUMNS = {
+    "input_columns": "input", "output_column": "target", "options": "choices", "on_bad_row": "on_bad_row"
+}  # fmt: skip
 _KEYS = (
     "abbr", "data_type", "infer_method", "human_prompt", "template", "bot_prompt", "max_out_len",
     "request_count", "sampling_mode", "seed", "output_config", "dataset_type", *_COLUMNS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -52,10 +52,13 @@ def gather(sets: Sequence[AskedSet], *, merge: bool) -> list[Batch]:
     groups: dict[Any, list[AskedSet]] = {}
     for number, one in enumerate(sets):
         groups.setdefault(_kind_of(one) if merge else number, []).append(one)
-    return [
-        Batch(group[0].abbr, group[0].task, group) if len(group) == 1 else _merge(group)
-        for group in groups.values()
-    ]
+    taken = {group[0].abbr for group in groups.values() if len(group) == 1}
+    batches = []
+    for group in groups.values():
+        batch = Batch(group[0].abbr, group[0].task, group) if len(group) == 1 else _merge(group, taken)
+        taken.add(batch.name)
+        batches.append(batch)
+    return batches
 
 
 class _All:
@@ -75,9 +78,11 @@ class _All:
         return None if None in sizes else sum(size for size in sizes if size is not None)
 
 
-def _merge(group: Sequence[AskedSet]) -> Batch:
+def _merge(group: Sequence[AskedSet], taken: Collection[str]) -> Batch:
     first = group[0].task
     name = beginning_of([one.abbr for one in group]).rstrip("-_.") or group[0].kind
+    while name in taken:
+        name += "_merged"
     parts = {one.abbr: one.task for one in group}
     task = Merged(
         name=name, data=_All(group), metrics=first.metrics, extract=first.extract, by=first.by, parts=parts

@@ -18,7 +18,7 @@ from steelyard.data.source import Data
 from steelyard.errors import UsageError
 from steelyard.metrics.choices import target_indices
 from steelyard.metrics.extraction import LETTERS
-from steelyard.types import Sample
+from steelyard.types import Record, Sample
 
 _QUESTIONS = ("question", "input", "problem", "prompt", "text")
 _ANSWERS = ("answer", "target", "solution", "answerKey", "label")
@@ -47,18 +47,20 @@ class CustomDataset(JsonlDataset):
 
 
 class _Known(BaseDataset):
-    """A set in the layout that its users have it in; `name` is one of its subjects."""
+    """A set in the layout that its users have it in; of exams `name` is one of the subjects."""
 
     layout: ClassVar[str]
+    exams = False
 
     @classmethod
     def load(cls, path: str, name: str | None = None, **_: Any) -> Any:
         """The samples that are asked, and those that are shown."""
         asked = Data(find_data(path), layout=cls.layout)
         shown = asked.examples()
-        splits: dict[str, Iterable[Sample]] = {"test": _Subject(asked, name) if name else asked}
+        subject = name if cls.exams else None
+        splits: dict[str, Iterable[Sample]] = {"test": _Subject(asked, subject) if subject else asked}
         if shown is not None:
-            splits["train"] = _Subject(shown, name) if name else shown
+            splits["train"] = _Subject(shown, subject) if subject else shown
         return splits
 
 
@@ -88,18 +90,21 @@ class MMLUDataset(_Known):
     """Exams of 57 subjects."""
 
     layout = "mmlu"
+    exams = True
 
 
 class CEvalDataset(_Known):
     """Chinese exams of 52 subjects."""
 
     layout = "ceval"
+    exams = True
 
 
 class CMMLUDataset(_Known):
     """Chinese exams of 67 subjects."""
 
     layout = "cmmlu"
+    exams = True
 
 
 class ARCDataset(_Known):
@@ -152,6 +157,14 @@ def columns_of(sample: Sample) -> dict[str, Any]:
         columns.setdefault(letter, option)
         columns.setdefault(f"text{letter}", option)
     return columns
+
+
+def said_of(record: Record) -> str:
+    """The answer; of likelihoods the letter of the likeliest option."""
+    scores = record.response.scores
+    if record.request.choices is None or not scores or isinstance(scores, Mapping):
+        return record.response.text
+    return LETTERS[max(range(len(scores)), key=scores.__getitem__)]
 
 
 def gold_of(sample: Sample) -> Any:

@@ -13,6 +13,7 @@ from ais_bench.benchmark.datasets.readers import BaseDataset, columns_of, gold_o
 from ais_bench.benchmark.datasets.scoring import Postprocessed
 from steelyard.data.source import Data
 from steelyard.errors import DataError, SteelyardError, UsageError, describe, locate
+from steelyard.metrics.extraction import LETTERS
 from steelyard.types import Sample
 
 _SETTINGS = ("abbr", "type", "reader_cfg", "infer_cfg", "eval_cfg", "mode")
@@ -44,7 +45,12 @@ class Golden:
             if self._clean is not None and gold is not None:
                 gold = self._clean(str(gold), sample).value
             # Options stay where there are any: a template may show them.
-            yield replace(sample, target=gold, choices=sample.choices or self._labels or None)
+            choices = sample.choices or self._labels or None
+            count = len(self._labels)
+            if choices and count and str(gold) in LETTERS[:count]:
+                # What has no label is not asked, unless it is the answer: that row is told as an error.
+                choices = choices[:count]
+            yield replace(sample, target=gold, choices=choices)
 
     def size(self) -> int | None:
         """How many there are, where that is known."""

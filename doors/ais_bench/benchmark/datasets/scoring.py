@@ -6,14 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ais_bench.benchmark.configuration.files import find_written
-from ais_bench.benchmark.openicl.icl_evaluator import AccEvaluator, BaseEvaluator, EMEvaluator
+from ais_bench.benchmark.openicl.icl_evaluator import BaseEvaluator
 from steelyard.errors import UnknownName, UsageError, describe
 from steelyard.metrics.base import Corpus, Metric
 from steelyard.metrics.extraction import NOTHING, Extraction
 from steelyard.plugins import resolve, source_digest
 from steelyard.types import Response, Sample
-
-__all__ = ["AccEvaluator", "BaseEvaluator", "EMEvaluator", "Postprocessed", "metric_of"]
 
 _METRICS = {
     "AccEvaluator": "exact",
@@ -29,10 +27,6 @@ _METRICS = {
 }
 
 
-class AccwithDetailsEvaluator(BaseEvaluator):
-    """How many answers are exactly what was wanted."""
-
-
 class GSM8KEvaluator(BaseEvaluator):
     """How many numbers are those that were wanted."""
 
@@ -43,14 +37,6 @@ class Gsm8kEvaluator(GSM8KEvaluator):
 
 class MATHEvaluator(BaseEvaluator):
     """How many answers are equal to what was wanted, however they are written."""
-
-
-class RougeEvaluator(BaseEvaluator):
-    """What answers and references have in common."""
-
-
-class BleuEvaluator(BaseEvaluator):
-    """BLEU over all answers."""
 
 
 class HumanEvalEvaluator(BaseEvaluator):

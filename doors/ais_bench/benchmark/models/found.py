@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 from collections.abc import Iterable, Iterator
 from importlib import import_module
 from importlib.util import resolve_name
@@ -10,7 +11,12 @@ from pathlib import Path
 from typing import Any
 
 _PACKAGE = __package__ or ""
-_OURS = Path(__file__).parent
+_OURS = Path(__file__).resolve().parent
+
+
+def is_ours(cls: type) -> bool:
+    """Whether a class comes along."""
+    return Path(inspect.getfile(cls)).resolve().is_relative_to(_OURS)
 
 
 def find_own(name: str, folders: Iterable[str]) -> Any:
@@ -19,7 +25,7 @@ def find_own(name: str, folders: Iterable[str]) -> Any:
     Files are read for it, and only the one that has it is run.
     """
     for folder in map(Path, folders):
-        if folder.resolve() == _OURS.resolve():
+        if folder.resolve() == _OURS:
             continue
         for file in sorted(folder.glob("*.py")) + sorted(folder.glob("*/*.py")):
             parts = file.relative_to(folder).with_suffix("").parts

@@ -8,7 +8,8 @@ set as an attribute afterwards; `max_out_len` always is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -16,11 +17,12 @@ from ais_bench.benchmark.models.api_models.base_api import TRANSPORT, BaseAPIMod
 from ais_bench.benchmark.models.api_models.hung import ServiceModel
 from ais_bench.benchmark.models.api_models.wired import WiredAPIModel
 from ais_bench.benchmark.models.calls import pick
+from ais_bench.benchmark.models.found import is_ours
 from ais_bench.benchmark.models.local_models.base import BaseModel
 from ais_bench.benchmark.models.local_models.engine import EngineBackedModel
 from ais_bench.benchmark.models.local_models.hung import BatchedModel
 from ais_bench.benchmark.models.rendering import Rendered
-from steelyard.errors import UsageError
+from steelyard.errors import UnknownName, UsageError
 from steelyard.models.base import Model
 from steelyard.models.http import HttpModel
 from steelyard.plugins import resolve
@@ -36,6 +38,7 @@ TAKEN = frozenset(
 _ATTRS = ("service", "local")
 # What a model is called, how it is reached and how fast, shapes no answer.
 _MANNERS = frozenset({"host_ip", "host_port", "url", "retry", "verbose", "timeout"}) | TRANSPORT
+_NUMBERS = {"batch_size": 1, "max_out_len": 1, "retry": 0, "request_rate": 0}
 
 
 def hang(config: Mapping[str, Any]) -> Model:
@@ -58,6 +61,7 @@ def make_model(config: Mapping[str, Any]) -> BaseAPIModel | BaseModel:
     name = str(config.get("abbr") or cls.__name__)
     if config.get("attr", "service") not in _ATTRS:
         raise UsageError(f"{name}: attr is {config['attr']!r}", hint=" or ".join(_ATTRS))
+    _check_values(config, name)
     options = {key: value for key, value in config.items() if key not in TAKEN}
     taken = pick(cls.__init__, options)
     made: BaseAPIModel | BaseModel = cls(**taken)
@@ -70,6 +74,28 @@ def make_model(config: Mapping[str, Any]) -> BaseAPIModel | BaseModel:
             raise UsageError(f"{name}: {key!r} is a method of {cls.__name__}, no option")
         setattr(made, key, value)
     return made
+
+
+def check_fields(config: Mapping[str, Any], fields: Iterable[str]) -> None:
+    """Refuse fields that neither a configuration has nor its class knows, so that no slip goes unseen."""
+    cls = find_class(config.get("type"))
+    known = known_fields(cls)
+    for field in fields:
+        if known is not None and field not in known | config.keys():
+            raise UnknownName(f"field of {cls.__name__}", field, known | config.keys())
+
+
+def known_fields(cls: type) -> set[str] | None:
+    """The fields that a class of a model names; None where one of one's own takes any."""
+    names = set(TAKEN | _MANNERS)
+    for base in cls.__mro__[:-1]:
+        names |= {name for name, value in vars(base).items() if name[0] != "_" and not callable(value)}
+        if "__init__" in vars(base):
+            parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
+            if not is_ours(base) and any(p.kind is p.VAR_KEYWORD for p in parameters):
+                return None
+            names |= {p.name for p in parameters}
+    return names
 
 
 def find_class(named: Any) -> Any:
@@ -85,6 +111,16 @@ def find_class(named: Any) -> Any:
         return found
     hint = "type=… is a class that derives from BaseAPIModel (a service) or BaseModel (a local model)"
     raise UsageError(f"{named!r} is no class of a model", hint=hint)
+
+
+def _check_values(config: Mapping[str, Any], name: str) -> None:
+    for key, least in _NUMBERS.items():
+        value = config.get(key, least)
+        if value is not None and not (type(value) in (int, float) and value >= least):
+            raise UsageError(f"{name}: {key} is {value!r}", hint=f"a number, at least {least}")
+    # Any word would be true.
+    if not isinstance(config.get("stream", False), (bool, int)):
+        raise UsageError(f"{name}: stream is {config['stream']!r}", hint="true or false")
 
 
 def _hang_ready(made: WiredAPIModel, name: str) -> Model:

@@ -53,4 +53,12 @@ class Rendered(Model):
         self.model.close()
 
     def _tell(self, request: Request) -> Request:
-        return replace(request, prompt=self._render(to_prompt(request.prompt)))
+        told = self._render(to_prompt(request.prompt))
+        if request.choices and self._joins_lines(request.prompt, told):
+            # A choice is the next turn, on a line of its own, unless it goes on in the last.
+            told += "" if any(choice[:1].isspace() for choice in request.choices) else "\n"
+        return replace(request, prompt=told)
+
+    def _joins_lines(self, prompt: Any, told: Any) -> bool:
+        """Whether turns became lines of a text."""
+        return not self._template and isinstance(told, str) and not isinstance(prompt, (str, Mapping))

@@ -20,3 +20,15 @@ class AccEvaluator(BaseEvaluator):
 
 class EMEvaluator(BaseEvaluator):
     """The same, without regard to case, articles and punctuation."""
+
+
+class AccwithDetailsEvaluator(AccEvaluator):
+    """The same as AccEvaluator: what was scored is kept by a flag of the command."""
+
+
+class RougeEvaluator(BaseEvaluator):
+    """What answers and references have in common."""
+
+
+class BleuEvaluator(BaseEvaluator):
+    """BLEU over all answers."""

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import os
 import re
-import time
+from itertools import count
 from pathlib import Path
+from time import strftime
 
 from steelyard.errors import StoreError, UnknownName, UsageError
 
@@ -34,7 +35,7 @@ class Outputs:
 
     def run(self, model: str, name: str) -> Path:
         """The run of a model and a data set."""
-        return self.root / "runs" / _clean(model) / _clean(name)
+        return self.root / "runs" / file_name(model) / file_name(name)
 
     def predictions(self, model: str, name: str, *, failed: bool = False) -> Path:
         """The answers to a data set, or what became of those that failed."""
@@ -54,14 +55,16 @@ class Outputs:
 
     def config(self) -> Path:
         """A place for what is asked in this process."""
-        return self._within("configs") / f"{self.time}_{os.getpid()}.py"
+        folder, stem = self._within("configs"), f"{self.time}_{os.getpid()}"
+        names = (f"{stem}_{number}.py" if number else f"{stem}.py" for number in count())
+        return next(folder / name for name in names if not (folder / name).exists())
 
     def configs(self) -> list[Path]:
         """What was asked in it, the last first."""
         return sorted(self.root.glob("configs/*.py"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
 
     def _file(self, kind: str, model: str, name: str, suffix: str) -> Path:
-        return self._within(f"{kind}/{_clean(model)}") / (_clean(name) + suffix)
+        return self._within(f"{kind}/{file_name(model)}") / (file_name(name) + suffix)
 
     def _within(self, folder: str) -> Path:
         path = self.root / folder
@@ -74,7 +77,7 @@ class Outputs:
 
 def begin(work_dir: Path) -> Outputs:
     """The folder of a sitting that begins."""
-    stamp = time.strftime("%Y%m%d_%H%M%S")
+    stamp = strftime("%Y%m%d_%H%M%S")
     for number in range(1000):
         path = work_dir / (f"{stamp}_{number}" if number else stamp)
         try:
@@ -88,17 +91,19 @@ def begin(work_dir: Path) -> Outputs:
 
 
 def find(work_dir: Path, wanted: str | None = None) -> Outputs:
-    """The folder of a sitting by its time; the last one where none is named."""
+    """The folder of a sitting by its time; where none is named the last one that asked anything."""
     times = sorted(path.name for path in work_dir.glob("*") if path.is_dir() and _TIME.fullmatch(path.name))
     if wanted is None:
-        if not times:
+        asked = [time for time in times if (work_dir / time / "runs").is_dir()]
+        if not asked:
             hint = "--work-dir names the folder, runs begin without --reuse"
             raise UsageError(f"there is nothing to go on with in {work_dir}", hint=hint)
-        return Outputs(work_dir / times[-1])
+        return Outputs(work_dir / asked[-1])
     if wanted not in times:
         raise UnknownName("sitting", wanted, times, hint=f"they are the folders of {work_dir}")
     return Outputs(work_dir / wanted)
 
 
-def _clean(name: str) -> str:
-    return re.sub(r"[^\w.+-]+", "-", name)
+def file_name(name: str) -> str:
+    """A name as files can have it."""
+    return re.sub(r"[^\w.+-]+|^\.+", "-", name)

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from ais_bench.benchmark.datasets.merging import FIELD
-from ais_bench.benchmark.datasets.readers import gold_of
+from ais_bench.benchmark.datasets.readers import gold_of, said_of
 from steelyard.errors import StoreError
 from steelyard.store import Run
 from steelyard.types import Prompt, Record
@@ -96,7 +96,7 @@ def prediction_of(record: Record, abbr: str, run: str) -> dict[str, Any]:
         "success": response.error is None,
         "uuid": str(raw.get("uuid") or uuid.uuid5(_SPACE, f"{run}/{record.sample.id}/{record.index}")),
         "origin_prompt": _written(record.request.prompt),
-        "prediction": response.text,
+        "prediction": said_of(record),
         "gold": gold_of(record.sample),
     }
     if record.request.choices is not None:

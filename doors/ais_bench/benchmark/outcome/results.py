@@ -16,7 +16,7 @@ import msgspec
 
 from ais_bench.benchmark.datasets.entries import AskedSet
 from ais_bench.benchmark.datasets.merging import FIELD
-from ais_bench.benchmark.datasets.readers import gold_of
+from ais_bench.benchmark.datasets.readers import gold_of, said_of
 from steelyard.errors import StoreError
 from steelyard.metrics.summary import Result, Summary
 from steelyard.store import Run
@@ -118,7 +118,7 @@ def _detail(record: Record, one: AskedSet) -> dict[str, Any]:
         taken = one.task.extract(response.text, record.sample).value
     found = {
         "id": record.index,
-        "prediction": response.text,
+        "prediction": said_of(record),
         "extracted": taken,
         "gold": gold_of(record.sample),
     }
