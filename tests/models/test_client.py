@@ -166,6 +166,28 @@ def test_a_service_that_bears_few_at_a_time_is_found_and_obeyed() -> None:
         assert refused[0] > 0
 
 
+def test_a_gate_does_not_risk_another_pause_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(limits, "clock", lambda: now)
+
+    async def work() -> None:
+        nonlocal now
+        gate = Gate(asyncio.get_running_loop())
+        for _ in range(4):
+            await gate.enter()
+        gate.leave()
+        gate.refused(now, 2.0)
+        for _ in range(1000):
+            gate.answered()
+        assert 3 <= gate.allowed < 4
+        now += 21.0
+        for _ in range(1000):
+            gate.answered()
+        assert gate.allowed > 4
+
+    asyncio.run(work())
+
+
 def test_a_gate_narrows_once_a_round_and_widens_again() -> None:
     async def work() -> None:
         gate = Gate(asyncio.get_running_loop())
@@ -251,6 +273,39 @@ def test_a_service_that_went_away_is_waited_for() -> None:
         return values
 
     assert go(client, work()) == [[n] for n in range(9)]
+
+
+@pytest.mark.parametrize("status", [501, 505])
+def test_what_a_service_cannot_do_is_asked_once(status: int) -> None:
+    with serving(reply({"error": "no"}, status=status)) as service:
+        (delivery,) = deliver(quick(service), b"1")
+        assert delivery.failure.startswith(f"HTTP {status}")
+        assert len(service.asked) == 1
+    with serving(reply({"error": "no"}, status=status), reply([1])) as service:
+        assert deliver(quick(service, retry_statuses=[status]), b"1")[0].value == [1]
+
+
+@pytest.mark.parametrize("step", [Service.RESET, (reply([1])[:-2], Service.RESET)])
+def test_a_connection_that_broke_is_made_anew_at_once(step: Any) -> None:
+    with serving(step, reply([1])) as service:
+        # Whoever waited as long as it says would not be back today.
+        (delivery,) = deliver(quick(service, backoff=100_000.0), b"1")
+        assert (delivery.value, delivery.tries) == ([1], 2)
+
+
+def test_an_answer_that_is_too_large_is_not_asked_for_again() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
+    for length in (1 << 29, 10**5000):
+        with serving(head % length if length < 1 << 30 else head.replace(b"%d", b"9" * 5000)) as service:
+            (delivery,) = deliver(quick(service), b"1")
+            assert delivery.failure.endswith("/v1/predict: an answer of more than 256 MB")
+            assert len(service.asked) == 1
+
+
+def test_a_proxy_that_wants_a_password_is_named() -> None:
+    with serving(reply([1])) as service, proxying(wanted="Basic b3BlbjpzZXNhbWU=") as (proxy, _):
+        (delivery,) = deliver(quick(service, proxy=proxy), b"1")
+        assert delivery.failure == f"HTTP 407: the proxy {proxy[7:]} does not let us through"
 
 
 def test_tries_are_bounded_over_all_questions() -> None:

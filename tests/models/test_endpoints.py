@@ -174,6 +174,13 @@ def test_what_cannot_be_reached_is_said() -> None:
     assert (type(model.wire), list(model.remarks)) == (Plain, [])
 
 
+def test_a_proxy_or_a_socket_that_is_not_there_is_said(tmp_path: Any) -> None:
+    model = HttpModel("http://127.0.0.1:1/v1", proxy="http://127.0.0.1:2")
+    assert doubts(model).startswith("the proxy 127.0.0.1:2: Connection refused (proxy=http://USER")
+    assert "proxy=false" in doubts(model, "HTTP 407: the proxy 127.0.0.1:2 does not let us through")
+    assert f"nobody listens at {tmp_path}/s (" in doubts(HttpModel(f"unix://{tmp_path}/s:/v1"))
+
+
 def test_tls_where_there_is_none_and_none_where_there_is() -> None:
     trustme = pytest.importorskip("trustme")
     authority = trustme.CA()

@@ -19,7 +19,7 @@ from faulty_service import Service, chunked, reply, serving
 from steelyard.errors import UsageError
 from steelyard.wire.connection import ConnectionLost
 from steelyard.wire.origin import Origin
-from steelyard.wire.reading import Answer, BrokenAnswer
+from steelyard.wire.reading import Answer, BrokenAnswer, Reading
 
 
 def post(
@@ -116,6 +116,7 @@ def test_an_interim_answer_and_an_empty_one() -> None:
         ((b"HTTP/1.1 200 OK\r\nContent-Le", Service.CLOSE), "within the head"),
         ((b"SSH-2.0-OpenSSH_9.6\r\n\r\n", Service.CLOSE), "not HTTP/1.1: 'SSH-2.0"),
         (b"HTTP/1.1 200 OK\r\nno header\r\n\r\n", "not a header"),
+        (b"HTTP/1.1 200 OK\r\n" + b"y" * 200_000 + b"\r\n\r\n", "not a header"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: -3\r\n\r\n", "not a length"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "length of a chunk"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n", "longer than its length"),
@@ -139,6 +140,15 @@ def test_nobody_listens() -> None:
         url = f"http://127.0.0.1:{free.getsockname()[1]}/"
     with pytest.raises(ConnectionRefusedError):
         asyncio.run(Origin(url).send("POST", "/", headers={}, body=b""))
+
+
+def test_many_small_chunks_that_come_together_take_little_room() -> None:
+    reading = Reading()
+    reading.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 1.0)
+    reading.feed(b"1\r\na\r\n" * 1000, 2.0)
+    reading.feed(b"1\r\nb\r\n0\r\n\r\n", 3.0)
+    assert reading.answer().stamps == [(2.0, 1000), (3.0, 1001)]
+    assert reading.answer().when([1, 1000, 1001]) == [2.0, 2.0, 3.0]
 
 
 def test_large_bodies_both_ways() -> None:

@@ -65,6 +65,15 @@ def test_an_event_is_told_with_the_first_byte_that_ends_it(end: bytes) -> None:
     assert first == 7 + len(end) + len(end) - 1 - (end == b"\r\n")
 
 
+def test_a_long_line_that_does_not_end_is_not_gone_over_again_and_again() -> None:
+    # Whoever did that would be busy for hours.
+    reader = EventReader()
+    assert reader.feed(b"data: " + b"x" * 2_000_000) == []
+    for _ in range(2000):
+        assert reader.feed(b"y" * 1000) == []
+    assert [len(data) for data in reader.feed(b"\n\n")] == [4_000_000]
+
+
 def test_several_lines_of_data_are_one_event() -> None:
     assert EventReader().feed(b"data: {\ndata: }\n\n") == [b"{\n}"]
     assert EventReader().feed(b"data: cut off\n") == []

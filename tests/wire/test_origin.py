@@ -9,6 +9,7 @@ import socket
 import ssl
 import threading
 import time
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ from chat_service import events, streamed
 from faulty_service import Service, chunked, reply, serving
 from relays import in_the_file_system, proxying
 from steelyard.errors import UsageError
+from steelyard.wire import packing
 from steelyard.wire.addresses import read_address
 from steelyard.wire.connection import SlowAnswer, TimeLimits
 from steelyard.wire.origin import NoAddress, Origin, RefusedByProxy
+from steelyard.wire.packing import RefusedAnswer
 from steelyard.wire.proxies import find_proxy
 from steelyard.wire.reading import Answer, BrokenAnswer
 
@@ -158,7 +161,7 @@ def test_a_certificate_of_ones_own(tmp_path: Path) -> None:
             assert post(Origin(service.url, verify=False, cert=cert))[0].body == b'["you"]'
         with pytest.raises((ssl.SSLError, ConnectionError)):
             post(Origin(service.url, verify=False))
-        with pytest.raises(UsageError, match="certificates cannot be read"):
+        with pytest.raises(UsageError, match=r"there is no certificate .*none\.pem"):
             Origin(service.url, cert=str(tmp_path / "none.pem"))
 
 
@@ -263,6 +266,31 @@ def test_a_packed_stream_is_unpacked_piece_by_piece() -> None:
     packed = reply(body=cut, headers={"Content-Encoding": "gzip"})
     with serving(packed) as service, pytest.raises(BrokenAnswer, match="not whole gzip"):
         post(Origin(service.url))
+
+
+def test_a_packed_answer_too_large_for_memory_is_refused_whole_and_streamed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(packing, "MOST_BODY", 1 << 22)
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    block = bytes(1 << 20)
+    body = b"".join(packer.compress(block) for _ in range(6)) + packer.flush()
+
+    async def watch(origin: Origin) -> int:
+        stream = await origin.open("POST", "/", headers={})
+        return max([len(piece) async for piece in stream])
+
+    with serving(reply(body=body, headers={"Content-Encoding": "gzip"})) as service:
+        with pytest.raises(RefusedAnswer, match="more than 4 MB"):
+            post(Origin(service.url))
+        with pytest.raises(RefusedAnswer, match="more than 4 MB"):
+            asyncio.run(watch(Origin(service.url)))
+
+
+def test_the_parts_of_a_packed_answer_are_read_on() -> None:
+    body = gzip.compress(b"first ") + gzip.compress(b"second") + bytes(8)
+    with serving(reply(body=body, headers={"Content-Encoding": "gzip"})) as service:
+        assert post(Origin(service.url))[0].body == b"first second"
 
 
 def test_a_stream_that_is_left_is_not_used_again() -> None:

@@ -11,6 +11,7 @@ long as Retry-After says; anything else is a failure at once. The key stands in 
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from steelyard.models.credentials import Auth, Credentials
 from steelyard.models.limits import Budget, Gate, Health, Pace
 from steelyard.models.tries import Fault, Tries, find_fault, read_retry_after
 from steelyard.wire.addresses import read_address
-from steelyard.wire.connection import SlowAnswer, TimeLimits
+from steelyard.wire.connection import BrokenAnswer, ConnectionLost, SlowAnswer, TimeLimits
 from steelyard.wire.events import EventReader
 from steelyard.wire.origin import NoAddress, Origin, RefusedByProxy, Stream
 from steelyard.wire.reading import Answer
@@ -35,7 +36,11 @@ _SHOWN = 500
 _MOST_HOPS = 5
 _PHASES = ("connect_", "first_byte_", "idle_", "")
 _BUSY = (429, 529)
+# What a service cannot do it cannot do the next time either, nor speak another HTTP, nor sign us in.
+_LASTING = (501, 505, 506, 510, 511)
 _LETTERS_A_TOKEN = 4.0
+# Errors whose message says all.
+_SPEAKING = (BrokenAnswer, ConnectionLost, SlowAnswer, NoAddress, RefusedByProxy)
 
 
 @dataclass(slots=True)
@@ -300,13 +305,16 @@ class Client:
             return Fault.FINAL
         if self._health.patience and (status in _BUSY or (status == 503 and "retry-after" in answer.headers)):
             return Fault.BUSY
-        passing = status == 429 or status >= 500 or self.retry_statuses is not None
+        named = self.retry_statuses is not None
+        passing = named or status == 429 or (status >= 500 and status not in _LASTING)
         return Fault.PASSING if passing else Fault.FINAL
 
     def _explain(self, answer: Answer) -> str:
         if 300 <= answer.status < 400:
             moved = self.mask(answer.headers.get("location", "nowhere"))
             return f"HTTP {answer.status}: moved to {moved}: ask there"
+        if answer.status == 407 and self._origin.proxy is not None:
+            return f"HTTP 407: the proxy {self._origin.proxy.shown} does not let us through"
         # Masked before it is cut, so that half a key does not stay.
         said = self.mask(" ".join(self._read_failure(answer.body).split()))
         return f"HTTP {answer.status}: {said[:_SHOWN]}" if said else f"HTTP {answer.status}"
@@ -316,7 +324,9 @@ class Client:
             return f"nobody listens at {self.where}"
         if isinstance(error, DataError):
             return self.mask(str(error))
-        said = str(error) if isinstance(error, (SlowAnswer, NoAddress, RefusedByProxy)) else describe(error)
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return f"{self.where}: its certificate is not trusted: {error.verify_message}"
+        said = str(error) if isinstance(error, _SPEAKING) else describe(error)
         return self.mask(f"{self.where}: {said}")
 
 

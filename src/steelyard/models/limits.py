@@ -17,6 +17,8 @@ from steelyard.models.batches import clock
 _NEVER = float("inf")
 _PROBE = 5.0
 _STALLED = 20
+# As many times the pause that a refusal costs pass before it is risked again.
+_WORTH = 10
 
 
 class Pace:
@@ -43,7 +45,7 @@ class Gate:
     """How many questions are under way at a time, on one loop: as many as the service bears.
 
     Each refusal halves their number, each answer lets it grow by one a round; near where it was
-    refused before, much more slowly.
+    refused before, much more slowly, and not before the pause that one more may cost is worth it.
     """
 
     def __init__(
@@ -54,7 +56,7 @@ class Gate:
         self.allowed: float = most if like is None else like.allowed
         self._refused_at: float = most if like is None else like._refused_at
         self._paused_until: float = 0.0 if like is None else like._paused_until
-        self._cut_at = 0.0
+        self._cut_at = self._held_until = 0.0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -92,6 +94,8 @@ class Gate:
         """The service bore one more."""
         if self.allowed < self.most:
             near = self.allowed + 1 >= self._refused_at
+            if near and clock() < self._held_until:
+                return
             self.allowed = min(self.most, self.allowed + (0.1 if near else 1.0) / self.allowed)
 
     def refused(self, begun: float, pause: float) -> None:
@@ -103,6 +107,7 @@ class Gate:
             self.allowed = max(1.0, self._refused_at / 2)
             self._cut_at = now
         self._paused_until = max(self._paused_until, now + pause)
+        self._held_until = now + _WORTH * pause
 
     def _admit(self) -> None:
         pause = self._paused_until - clock() if self._paused_until else 0.0

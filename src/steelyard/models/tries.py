@@ -14,6 +14,7 @@ from steelyard.models.limits import Budget, Health
 from steelyard.wire.base import CutShort
 from steelyard.wire.connection import SlowAnswer
 from steelyard.wire.origin import NoAddress, RefusedByProxy
+from steelyard.wire.packing import RefusedAnswer
 from steelyard.wire.reading import Answer
 
 _LONGEST_WAIT = 600.0
@@ -27,6 +28,7 @@ class Fault(Enum):
 
     FINAL = "another try would end as this one did"
     PASSING = "another try may go well"
+    BROKEN = "the connection broke"
     SLOW = "the service took too long"
     BUSY = "the service has too much to do"
     AWAY = "the service cannot be reached"
@@ -35,15 +37,15 @@ class Fault(Enum):
 def find_fault(error: Exception) -> Fault:
     """What kind of failure an error is."""
     if isinstance(error, CutShort):
-        return Fault.PASSING
-    if isinstance(error, (DataError, ssl.SSLCertVerificationError)):
+        return Fault.BROKEN
+    if isinstance(error, (DataError, RefusedAnswer, ssl.SSLCertVerificationError)):
         return Fault.FINAL
     if isinstance(error, SlowAnswer):
         return Fault.AWAY if error.connecting else Fault.SLOW
     if isinstance(error, (ConnectionRefusedError, FileNotFoundError, NoAddress, RefusedByProxy)):
         return Fault.AWAY
     # A connection that broke is one of the service; what else goes wrong in opening one is its absence.
-    return Fault.PASSING if isinstance(error, (ConnectionError, ssl.SSLError)) else Fault.AWAY
+    return Fault.BROKEN if isinstance(error, (ConnectionError, ssl.SSLError)) else Fault.AWAY
 
 
 class Tries:
@@ -51,7 +53,7 @@ class Tries:
 
     __slots__ = (
         "_absences", "_backoff", "_budget", "_counted", "_health", "_refusals", "_refused_since", "_retries",
-        "failure", "made",
+        "_waits", "failure", "made",
     )  # fmt: skip
 
     def __init__(self, retries: int, backoff: float, health: Health, budget: Budget) -> None:
@@ -59,7 +61,7 @@ class Tries:
         self._health, self._budget = health, budget
         self.made = 0
         self.failure = ""
-        self._counted = self._refusals = self._absences = 0
+        self._counted = self._waits = self._refusals = self._absences = 0
         self._refused_since = 0.0
 
     def wait(self, fault: Fault, failure: str, asked: float | None) -> float | None:
@@ -114,7 +116,11 @@ class Tries:
         if not self._budget.take():
             self._end(f"no further try: all {self._budget.spent} that this run may have are spent")
             return None
-        return max(self._grow(self._counted - 1), asked or 0.0)
+        if fault is Fault.BROKEN and self._counted == 1:
+            # Most often it was this one connection.
+            return asked or 0.0
+        self._waits += 1
+        return max(self._grow(self._waits - 1), asked or 0.0)
 
     def _end(self, more: str = "") -> None:
         tries = f"after {self.made} tries" if self.made > 1 else ""

@@ -171,7 +171,11 @@ class Connection:
         if due < _NEVER:
             self._watch.hasten(due)
         if self._tls is not None:
-            self._tls.write(message)
+            try:
+                self._tls.write(message)
+            except ssl.SSLError as error:
+                # It has said farewell before.
+                raise ConnectionLost("the connection was closed before an answer came") from error
             message = self._outgoing.read()
         self._send(message)
 
@@ -304,7 +308,7 @@ class Connection:
         now, begun = clock(), reading.begun
         try:
             reading.feed(block, now)
-        except BrokenAnswer as error:
+        except Exception as error:  # noqa: BLE001 - whoever waits is told, whatever it is
             self._fail(error)
             return
         self._last = now

@@ -8,9 +8,7 @@ data: [DONE]
 
 from __future__ import annotations
 
-import re
-
-_LINE = re.compile(rb"([^\r\n]*)(?:\r\n|\r|\n)")
+_ENDS = (b"\n", b"\r\n", b"\r")
 _STARTS = (b"data:", b"event:", b"id:", b"retry:", b":")
 _MARK = b"\xef\xbb\xbf"
 # As much of a body as says what it is.
@@ -32,7 +30,7 @@ class EventReader:
 
     def __init__(self) -> None:
         self._seen = 0
-        self._rest = b""
+        self._rest: list[bytes] = []
         self._data: list[bytes] = []
         self._begun = self._returned = False
 
@@ -50,30 +48,35 @@ class EventReader:
             if block.startswith(b"\n"):
                 self._seen += 1
                 block = block[1:]
-        text = self._rest + block if self._rest else block
-        found, end = [], 0
-        for line in _LINE.finditer(text):
-            said, end = line[1], line.end()
-            if not said:
-                if any(self._data):
-                    found.append((b"\n".join(self._data), self._seen + end))
-                self._data = []
-            elif said.startswith(b"data:"):
-                self._data.append(said[6:] if said[5:6] == b" " else said[5:])
-            elif said == b"data":
-                self._data.append(b"")
-        self._seen += end
-        self._rest = text[end:]
-        self._returned = bool(end) and end == len(text) and text.endswith(b"\r")
+        if b"\n" not in block and b"\r" not in block:
+            # Put together once, when the line ends, however long it is.
+            self._rest.append(block)
+            return []
+        lines = (b"".join([*self._rest, block]) if self._rest else block).splitlines(keepends=True)
+        self._rest = [] if lines[-1].endswith(_ENDS) else [lines.pop()]
+        self._returned = block.endswith(b"\r")
+        found, data, end = [], self._data, self._seen
+        for line in lines:
+            end += len(line)
+            if line.startswith(b"data:"):
+                data.append(line[6 if line[5:6] == b" " else 5 :].rstrip(b"\r\n"))
+            elif line in _ENDS:
+                if any(data):
+                    # The first byte of an end of two is enough, wherever the block was cut.
+                    found.append((b"\n".join(data), end - len(line) + 1))
+                data.clear()
+            elif line.rstrip(b"\r\n") == b"data":
+                data.append(b"")
+        self._seen = end
         return found
 
     def _begin(self, block: bytes) -> bytes:
         """The first bytes without the mark that may stand before them; nothing while it may still come."""
-        text = self._rest + block
+        text = b"".join([*self._rest, block])
         if len(text) < len(_MARK) and _MARK.startswith(text):
-            self._rest = text
+            self._rest = [text]
             return b""
-        self._begun, self._rest = True, b""
+        self._begun, self._rest = True, []
         if text.startswith(_MARK):
             self._seen = len(_MARK)
         return text.removeprefix(_MARK)

@@ -318,15 +318,19 @@ def _close_all(places: list[_Place]) -> None:
 
 
 def _tls(verify: bool | str, cert: str | Sequence[str] | None) -> ssl.SSLContext:
+    hint = 'PEM files: verify=authorities.pem, cert=own.pem or cert=\'["own.pem", "key.pem"]\''
     try:
+        own = () if cert is None else (cert,) if isinstance(cert, (str, os.PathLike)) else tuple(cert)
+        for path in (*own, *([verify] if isinstance(verify, str) else [])):
+            if not Path(path).exists():
+                raise UsageError(f"there is no certificate {path}", hint=hint)
         if isinstance(verify, str) and Path(verify).is_dir():
             context = ssl.create_default_context(capath=verify)
         else:
             context = ssl.create_default_context(cafile=verify if isinstance(verify, str) else None)
-        if cert is not None:
-            context.load_cert_chain(*([cert] if isinstance(cert, (str, os.PathLike)) else cert))
+        if own:
+            context.load_cert_chain(*own)
     except (OSError, TypeError) as error:
-        hint = 'PEM files: verify=authorities.pem, cert=own.pem or cert=\'["own.pem", "key.pem"]\''
         raise UsageError(f"the certificates cannot be read: {error}", hint=hint) from error
     if verify is False:
         context.check_hostname = False

@@ -10,19 +10,16 @@ Whatever is no whole answer is a BrokenAnswer: half an answer is never taken for
 from __future__ import annotations
 
 import re
-import zlib
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from steelyard.wire.packing import MOST_BODY, BrokenAnswer, Packing, too_large
+
+__all__ = ["Answer", "BrokenAnswer", "Reading"]
+
 _MOST_HEAD = 1 << 18
-_MOST_BODY = 1 << 28
-_HEADER = re.compile(r"([^:\r\n]+):([^\r\n]*)\r\n")
 _SIZE = re.compile(rb"[ \t]*([0-9a-fA-F]{1,12})[ \t]*(?:;[^\r\n]*)?\r\n")
-
-
-class BrokenAnswer(ConnectionError):
-    """The bytes that came are not a whole HTTP answer."""
 
 
 class Answer(NamedTuple):
@@ -50,7 +47,7 @@ class Reading:
     """One answer on its way."""
 
     __slots__ = (
-        "_ahead", "_feed", "_left", "_pieces", "_size", "_tunnel", "_unpack",
+        "_ahead", "_feed", "_left", "_packing", "_pieces", "_size", "_tunnel",
         "begun", "done", "excess", "headers", "keeps", "opened", "stamps", "status", "whole",
     )  # fmt: skip
 
@@ -68,7 +65,7 @@ class Reading:
         self._left = 0
         self._pieces: list[bytes] = []
         self._size = 0
-        self._unpack: Callable[[bytes], bytes] | None = None
+        self._packing: Packing | None = None
         self._feed = self._feed_head
 
     def feed(self, block: bytes, at: float) -> None:
@@ -94,13 +91,29 @@ class Reading:
 
     def answer(self) -> Answer:
         """The answer, which is whole."""
-        return Answer(self.status, self.headers, self.take(), self.stamps, self.done)
+        if self._packing is not None:
+            self._unpack(self._packing)
+        return Answer(self.status, self.headers, b"".join(self._pieces), self.stamps, self.done)
 
     def take(self) -> bytes:
         """The body, as far as it came since it was last taken."""
         taken = b"".join(self._pieces)
         self._pieces.clear()
+        if self._packing is not None:
+            taken = self._packing.unpack(taken)
+            if self.whole:
+                self._packing.end()
         return taken
+
+    def _unpack(self, packing: Packing) -> None:
+        """Unpack what was not taken, only when all is in: many at a time would be large together."""
+        packed, pieces, stamps, begin, size = b"".join(self._pieces), [], [], 0, 0
+        for at, end in self.stamps:
+            pieces.append(packing.unpack(packed[begin:end]))
+            begin, size = end, size + len(pieces[-1])
+            stamps.append((at, size))
+        packing.end()
+        self._pieces, self.stamps = pieces, stamps
 
     def _feed_head(self, block: bytes, at: float) -> None:
         ahead = self._ahead + block if self._ahead else block
@@ -122,16 +135,13 @@ class Reading:
         version, status = first[:8], first[9:12]
         if not version.startswith("HTTP/1.") or not (status.isascii() and status.isdigit()):
             raise BrokenAnswer(f"this is not HTTP/1.1: {first[:80]!r}")
-        pairs = _HEADER.findall(rest)
-        if len(pairs) != rest.count("\r\n"):
-            odd = next(line for line in rest.split("\r\n") if ":" not in line or line.startswith(":"))
-            raise BrokenAnswer(f"this is not a header: {odd[:80]!r}")
-        headers = {name.strip().lower(): value.strip() for name, value in pairs}
-        if len(headers) < len(pairs):
-            several: dict[str, list[str]] = {}
-            for name, value in pairs:
-                several.setdefault(name.strip().lower(), []).append(value.strip())
-            headers = {name: ", ".join(values) for name, values in several.items()}
+        headers: dict[str, str] = {}
+        for line in rest.split("\r\n")[:-1]:
+            name, colon, value = line.partition(":")
+            if not colon or not name:
+                raise BrokenAnswer(f"this is not a header: {line[:80]!r}")
+            name, value = name.strip().lower(), value.strip()
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
         self.status, self.headers = int(status), headers
         return version
 
@@ -140,8 +150,8 @@ class Reading:
         if status in (204, 304) or (self._tunnel and 200 <= status < 300):
             self._finish(rest, at)
             return
-        if "content-encoding" in headers:
-            self._unpack = _unpacker(headers["content-encoding"].lower())
+        if (encoding := headers.get("content-encoding", "identity").lower()) != "identity":
+            self._packing = Packing(encoding)
         if "chunked" in headers.get("transfer-encoding", "").lower():
             self._feed = self._feed_chunks
         elif (length := headers.get("content-length")) is not None:
@@ -149,8 +159,9 @@ class Reading:
             length = length.partition(",")[0]
             if not (length.isascii() and length.isdecimal()):
                 raise BrokenAnswer(f"this is not a length: {length[:80]!r}")
+            if len(length) > len(str(MOST_BODY)) or int(length) > MOST_BODY:
+                raise too_large()
             self._left = int(length)
-            self._check_size(self._left)
             self._feed = self._feed_exactly
             if not self._left:
                 self._finish(rest, at)
@@ -226,54 +237,15 @@ class Reading:
             self._ahead = ahead
 
     def _grow(self, piece: bytes, at: float) -> None:
-        if self._unpack is not None:
-            piece = self._unpack(piece)
-        self._size += len(piece)
-        self._check_size(self._size)
+        self._size = size = self._size + len(piece)
+        if size > MOST_BODY:
+            raise too_large()
         self._pieces.append(piece)
-        self.stamps.append((at, self._size))
-
-    def _check_size(self, size: int) -> None:
-        if size > _MOST_BODY:
-            raise BrokenAnswer(f"an answer of more than {_MOST_BODY >> 20} MB")
+        if self.stamps and self.stamps[-1][0] == at:
+            # What came together may be many small chunks.
+            self.stamps.pop()
+        self.stamps.append((at, size))
 
     def _finish(self, excess: bytes, at: float) -> None:
-        if self._unpack is not None and self.stamps:
-            self._pieces.append(self._unpack(b""))
         self.excess = excess
         self.whole, self.done = True, at
-
-
-def _unpacker(encoding: str) -> Callable[[bytes], bytes] | None:
-    """What unpacks a body piece by piece; nothing more to come is an empty piece."""
-    if encoding == "identity":
-        return None
-    if encoding not in {"gzip", "x-gzip", "deflate"}:
-        raise BrokenAnswer(f"the answer is packed as {encoding!r}, which was not asked for")
-    inflate, held, begun = zlib.decompressobj(wbits=47), b"", False
-
-    def unpack(piece: bytes) -> bytes:
-        nonlocal inflate, held, begun
-        if not piece:
-            if not inflate.eof:
-                raise BrokenAnswer(f"the answer is not whole {encoding}")
-            return b""
-        if not begun:
-            # How it begins says which of its forms this is.
-            held = piece = held + piece
-            if len(held) < 2:
-                return b""
-        try:
-            unpacked = inflate.decompress(piece, _MOST_BODY)
-        except zlib.error as error:
-            if begun or encoding != "deflate":
-                raise BrokenAnswer(f"the answer is not {encoding}: {error}") from error
-            # Some services send deflate without its zlib frame.
-            inflate, begun, held = zlib.decompressobj(wbits=-15), True, b""
-            return unpack(piece)
-        begun, held = True, b""
-        if inflate.unconsumed_tail:
-            raise BrokenAnswer(f"an answer of more than {_MOST_BODY >> 20} MB")
-        return unpacked
-
-    return unpack
