@@ -200,7 +200,8 @@ class Sitting:
             total = self.progress.total
             most = math.floor(most * (max(self.progress.done, HOPELESS) if total is None else total))
         if self.failures > most:
-            raise GivenUp(f"{self.failures:,} questions failed, and {most:,.0f} were allowed to")
+            failed = "1 question" if self.failures == 1 else f"{self.failures:,} questions"
+            raise GivenUp(f"{failed} failed, and {most:,.0f} were allowed to")
 
     def _numbered(self, request: Request, turn: int, index: int) -> Request:
         if self.repeat == 1 and not request.params.get("temperature"):

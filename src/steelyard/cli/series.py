@@ -120,7 +120,8 @@ class Series:
         """Say where a run is stored, why it ended if it did before its end, and what a cache knew."""
         about = run.about
         if isinstance(note := about.get("cache"), dict):
-            tell(f"cache: {note['hits']:,} answers from {note['file']}")
+            answers = "answer" if note["hits"] == 1 else "answers"
+            tell(f"cache: {note['hits']:,} {answers} from {note['file']}")
         if about.get("state") != "done":
             tell(f"stopped: {printable(about.get('reason') or '')}; {about['answers']:,} answers are stored")
             home = self.home if self.several else run.path
