@@ -40,6 +40,22 @@ class Held(Model):
             raise
 
 
+class Endless(Model):
+    """Writes without ever waiting, until it is told to end; it knows who left."""
+
+    def __init__(self) -> None:
+        self.end = threading.Event()
+        self.left = 0
+
+    async def stream(self, request: Request) -> AsyncIterator[Chunk]:
+        try:
+            while not self.end.is_set():
+                yield Chunk("again ")
+        except (asyncio.CancelledError, GeneratorExit):
+            self.left += 1
+            raise
+
+
 class Breaking(Model):
     """Fails: at once, or after the first word where the prompt has several."""
 

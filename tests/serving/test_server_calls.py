@@ -77,6 +77,10 @@ def test_paths_and_methods_that_are_not_there(two: Server) -> None:
     answer = call(two.url, CHAT)
     assert (answer.status, answer.headers["allow"]) == (405, "POST")
     assert call(two.url, CHAT, method="OPTIONS").status == 405
+    # What is asked of a proxy, of HTTP/2, or of no path at all.
+    for method, path in (("CONNECT", "host:80"), ("PRI", "*"), ("OPTIONS", "*"), ("GET", "host/health")):
+        answer = call(two.url, path, method=method)
+        assert (answer.status, answer.headers["content-type"]) == (404, "application/json")
 
 
 def test_a_body_without_a_length_is_counted_as_it_comes(two: Server) -> None:

@@ -9,7 +9,7 @@ from http.client import IncompleteRead
 
 import pytest
 from http_calls import CHAT, Reply, begin, call, chat, read_rest, read_until, wait_for
-from served_models import Breaking, Gate, Held
+from served_models import Breaking, Endless, Gate, Held
 
 from steelyard.engine import answer
 from steelyard.models.embedded import Embedded
@@ -107,6 +107,19 @@ def test_who_hangs_up_frees_their_place(stream: bool) -> None:
         told = call(server.url, "/metrics").body.decode()
     assert "steelyard_requests_abandoned_total{" in told
     assert model.done == 1
+
+
+def test_a_model_that_never_waits_keeps_nobody_waiting() -> None:
+    model = Endless()
+    with Server({"endless": model, "held": Held()}, port=0, wires="openai") as server:
+        try:
+            connection = begin(server.url, chat(model="endless", stream=True))
+            read_until(connection, b"again")
+            assert call(server.url, "/health").status == 200
+            connection.close()
+            wait_for(lambda: model.left == 1)
+        finally:
+            model.end.set()
 
 
 def test_an_answer_that_nobody_waits_for_is_not_written_to_its_end() -> None:

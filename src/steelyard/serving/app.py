@@ -33,6 +33,8 @@ _EVENTS = {
     "X-Accel-Buffering": "no",
 }
 _JSON = "application/json"
+# A model that never waits would otherwise keep everybody waiting, also to be told that its asker is gone.
+_IN_A_ROW = 16
 # A larger body takes a while to be read, in which others would wait.
 _LARGE = 2**18
 
@@ -227,7 +229,7 @@ class Application:
     ) -> None:
         """Answer in events; a failure before the first of them is an answer with its own status."""
         gathered = [Gathered(visit.begun) for _ in requests]
-        pieces = pieces_of(served, requests)
+        pieces, told = pieces_of(served, requests), 0
         try:
             async for place, chunk in pieces:
                 gathered[place].add(chunk)
@@ -237,6 +239,9 @@ class Application:
                     await visit.begin(200, {**_EVENTS, **exchange.headers})
                 if event:
                     await visit.write(event)
+                told += 1
+                if not told % _IN_A_ROW:
+                    await asyncio.sleep(0)
         finally:
             await pieces.aclose()
         responses = [one.response() for one in gathered]

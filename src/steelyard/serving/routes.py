@@ -68,11 +68,11 @@ class Routes:
 
     def nearest(self, path: str) -> Wire:
         """The wire whose errors whoever asks for a path would understand best."""
-        begin = path.split("/")[1]
+        begin = _first_part(path)
         near = (
             wire
             for wire in self.wires.values()
-            if any(pattern.split("/")[1] == begin for pattern in wire.routes)
+            if any(_first_part(pattern) == begin for pattern in wire.routes)
         )
         return next(near, next(iter(self.wires.values())))
 
@@ -103,3 +103,8 @@ def _compile(pattern: str) -> re.Pattern[str]:
             for place, part in enumerate(parts)
         )
     )
+
+
+def _first_part(path: str) -> str:
+    """A path up to its second slash; there are also calls of * and of host:port, which have none."""
+    return "/".join(path.split("/", 2)[:2])
