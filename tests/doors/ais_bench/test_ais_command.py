@@ -47,6 +47,11 @@ def test_infer_only_asks_and_eval_only_scores(project: Project) -> None:
     assert project.call("--mode", "viz")[0] == out
     page = (home / f"summary/summary_{home.name}.html").read_text()
     assert "Sum: 39 + 1?" in page
+    # What is stored is no answer to what the file says by then.
+    project.write("sums.jsonl", json.dumps({"question": "9 + 1?", "answer": "#### 10"}) + "\n")
+    _, err = project.call(*words, "--mode", "eval", code=2)
+    assert "toy/sums was asked of other data" in err
+    assert "sums.jsonl" in err
 
 
 def test_reuse_after_a_kill_asks_nothing_twice(project: Project) -> None:

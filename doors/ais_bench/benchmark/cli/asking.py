@@ -8,6 +8,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from ais_bench.benchmark.configuration.files import find_written
 from ais_bench.benchmark.datasets.merging import Batch
 from ais_bench.benchmark.models.hanging import hang
@@ -16,11 +18,11 @@ from ais_bench.benchmark.outcome.outputs import Outputs
 from ais_bench.benchmark.outcome.predictions import Predictions
 from steelyard.cli.progress import ProgressLine
 from steelyard.cli.screen import printable
-from steelyard.errors import Interrupted, SteelyardError, UsageError, describe
+from steelyard.errors import Interrupted, RunMismatch, SteelyardError, UsageError, describe
 from steelyard.evaluation import Progress, evaluate, rescore
 from steelyard.masking import MASK
 from steelyard.models.base import Model
-from steelyard.store import Run
+from steelyard.store import Run, differences
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ def score(pair: Pair, outputs: Outputs) -> None:
     folder = outputs.run(pair.abbr, pair.batch.name)
     if not (folder / "run.json").exists():
         raise UsageError(f"{pair.title} has no answers in {outputs.root}", hint="--mode infer asks for them")
+    _check_data(pair, Run.open(folder))
     rescore(folder, pair.batch.task.metrics, extract=pair.batch.task.extract)
     Log(outputs.log(pair.abbr, pair.batch.name)).note(f"{pair.title}: scored")
 
@@ -146,6 +149,20 @@ def _work(pair: Pair, work: Work, outputs: Outputs) -> Ending:
             return Ending(str(error.args[0]), error.hint, usage=isinstance(error, UsageError))
         return Ending(describe(error), f"see {outputs.log(pair.abbr, pair.batch.name)}")
     return Ending()
+
+
+def _check_data(pair: Pair, run: Run) -> None:
+    """Refuse to show the answers to other questions as answers to these."""
+    stored = run.about.get("identity", {}).get("task", {})
+    asked = msgspec.to_builtins(pair.batch.task.identity(), enc_hook=str)
+    if changed := differences(_data_of(stored), _data_of(asked)):
+        message = f"{pair.title} was asked of other data: {'; '.join(changed)}"
+        raise RunMismatch(message, hint="name what was asked, or ask anew")
+
+
+def _data_of(identity: Mapping[str, Any]) -> Mapping[str, Any]:
+    parts = identity.get("parts") or {"data": identity}
+    return {name: part.get("data") for name, part in parts.items()}
 
 
 def _open(config: Mapping[str, Any]) -> Model:
