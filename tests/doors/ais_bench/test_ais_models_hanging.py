@@ -50,7 +50,7 @@ def test_a_constructor_with_keywords_gets_them() -> None:
 
 
 def test_fields_that_nobody_knows_are_refused_where_they_are_written() -> None:
-    class Derived(Wide):
+    class Derived(Wide, dict[str, Any]):
         pass
 
     check_fields({"type": Narrow, "mine": 1}, ["mine", "host_port", "timeout", "batch_size", "abbr", "proxy"])

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ais_bench.benchmark.models.turns import OURS
 from ais_bench.benchmark.utils.prompt import safe_format
 from steelyard.errors import UsageError
 from steelyard.types import Message, Prompt
 
-ROLES = {"HUMAN": "user", "BOT": "assistant", "SYSTEM": "system"}
 _SECTIONS = ("begin", "round", "end")
 
 
@@ -103,7 +103,7 @@ def _turn(item: Any, fields: Mapping[str, Any], examples: Sequence[Prompt], mark
         item = {"role": "HUMAN", "prompt": item}
     if not isinstance(item, Mapping) or not isinstance(item.get("prompt", ""), str):
         raise UsageError(f"{item!r} is no turn of a template", hint="dict(role='HUMAN', prompt='{question}')")
-    role = next((ROLES[name] for name in _roles_of(item) if name in ROLES), None)
+    role = next((OURS[name] for name in _roles_of(item) if name in OURS), None)
     if role is None:
         raise UsageError(
             f"nobody is called {item.get('role')!r}", hint="HUMAN, BOT or SYSTEM, fallback_role is one"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-import inspect
+import sys
 from collections.abc import Iterable, Iterator
 from importlib import import_module
 from importlib.util import resolve_name
@@ -16,7 +16,8 @@ _OURS = Path(__file__).resolve().parent
 
 def is_ours(cls: type) -> bool:
     """Whether a class comes along."""
-    return Path(inspect.getfile(cls)).resolve().is_relative_to(_OURS)
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    return file is not None and Path(file).resolve().is_relative_to(_OURS)
 
 
 def find_own(name: str, folders: Iterable[str]) -> Any:

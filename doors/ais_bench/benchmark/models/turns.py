@@ -16,8 +16,8 @@ from steelyard.wire.turns import encode_prompt
 PromptType = Union[PromptList, str]
 """What a model is asked: a text, or what was said by whom."""
 
-_THEIRS = {"user": "HUMAN", "assistant": "BOT", "system": "SYSTEM", "developer": "SYSTEM"}
-_OURS = {"HUMAN": "user", "BOT": "assistant", "SYSTEM": "system"}
+THEIRS = {"user": "HUMAN", "assistant": "BOT", "system": "SYSTEM", "developer": "SYSTEM"}
+OURS = {"HUMAN": "user", "BOT": "assistant", "SYSTEM": "system"}
 
 
 def to_prompt(prompt: Prompt) -> Any:
@@ -27,7 +27,7 @@ def to_prompt(prompt: Prompt) -> Any:
         return prompt
     return PromptList(
         {
-            "role": _THEIRS.get(turn["role"], turn["role"]),
+            "role": THEIRS.get(turn["role"], turn["role"]),
             "prompt": _plain(turn.get("content")),
             **{key: value for key, value in turn.items() if key not in ("role", "content")},
         }
@@ -39,7 +39,7 @@ def to_turns(prompt: Any) -> list[dict[str, Any]]:
     """What was said by whom as the turns of a chat; what one says in several pieces is joined."""
     return [
         {
-            "role": _OURS.get(item["role"], item["role"]),
+            "role": OURS.get(item["role"], item["role"]),
             "content": item["prompt"],
             **{key: value for key, value in item.items() if key not in ("role", "prompt")},
         }

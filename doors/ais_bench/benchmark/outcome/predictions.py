@@ -17,12 +17,12 @@ import msgspec
 
 from ais_bench.benchmark.datasets.merging import FIELD
 from ais_bench.benchmark.datasets.readers import gold_of, said_of
+from ais_bench.benchmark.models.turns import to_prompt
 from steelyard.errors import StoreError
 from steelyard.store import Run
-from steelyard.types import Prompt, Record
+from steelyard.types import Record
 
 _PAUSE = 0.25
-_ROLES = {"user": "HUMAN", "assistant": "BOT", "system": "SYSTEM"}
 _SPACE = uuid.UUID("3f0c9a0e-6f5b-5d8e-9a55-0c6a7f1b2d11")
 _record = msgspec.json.Decoder(Record)
 _encode = msgspec.json.Encoder(enc_hook=str).encode
@@ -95,7 +95,7 @@ def prediction_of(record: Record, abbr: str, run: str) -> dict[str, Any]:
         "id": record.index,
         "success": response.error is None,
         "uuid": str(raw.get("uuid") or uuid.uuid5(_SPACE, f"{run}/{record.sample.id}/{record.index}")),
-        "origin_prompt": _written(record.request.prompt),
+        "origin_prompt": to_prompt(record.request.prompt),
         "prediction": said_of(record),
         "gold": gold_of(record.sample),
     }
@@ -104,10 +104,3 @@ def prediction_of(record: Record, abbr: str, run: str) -> dict[str, Any]:
     if response.error is not None:
         line["error_info"] = response.error
     return line
-
-
-def _written(prompt: Prompt) -> Any:
-    """A prompt as configurations write it."""
-    if isinstance(prompt, (str, Mapping)):
-        return prompt
-    return [{"role": _ROLES.get(turn["role"], turn["role"]), "prompt": turn["content"]} for turn in prompt]
