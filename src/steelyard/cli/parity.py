@@ -75,4 +75,4 @@ def _describe(found: Findings, named: list[str]) -> Iterator[str]:
         rest = f"; not seen: {', '.join(unseen)}" if unseen else ""
         yield f"nothing differs{' but noise' if noisy else ''} as far as was seen{rest}"
     else:
-        yield f"{len(found.differing)} differ: {', '.join(one.cause for one in found.differing)}"
+        yield f"what differs: {', '.join(one.cause for one in found.differing)}"

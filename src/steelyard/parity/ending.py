@@ -10,14 +10,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from steelyard.parity.findings import MAX_TOKENS, SPACE, STOP, Finding
-from steelyard.parity.questions import COUNTS, in_form
+from steelyard.parity.findings import MAX_TOKENS, SPACE, STOP, SYSTEM, Finding
+from steelyard.parity.questions import COUNTS, in_form, with_system
 from steelyard.parity.sides import CUT, Pair, finish_of, written_of
 from steelyard.parity.survey import Survey, count, quote, show_pair
 from steelyard.types import Response
 
 MOST = 1000
 """How far an answer without a limit is heard."""
+_End = tuple["str | None", "int | None"]
 _TRIED = 6
 _LONGEST_STOP = 12
 _MENDS = {
@@ -96,16 +97,15 @@ def _name_stop(survey: Survey, stopped: Sequence[_Ended]) -> tuple[str, str]:
     if not words:
         return f"{told}, each with something else: an end token that only {side} knows", ""
     other = survey.b if side == "A" else survey.a
-    tried = [one for one in stopped if one.side == side][:_TRIED]
-    params = {**survey.params, "stop": words}
-    answers = other.ask(
-        [replace(one.pair.question, id=f"{one.pair.question.id}-stop") for one in tried], params
-    )
-    agreed = sum(answer.text == one.short.text for answer, one in zip(answers, tried))
-    shown = ", ".join(map(quote, words))
-    told += (
-        f", before {shown}; told to stop there, the other side ends as it does in {agreed} of {len(tried)}"
-    )
+    tried = [one for one in stopped if one.side == side and one.pair.question.id not in survey.adjusted][
+        :_TRIED
+    ]
+    told += f", before {', '.join(map(quote, words))}"
+    if tried:
+        params = {**survey.params, "stop": words}
+        asked = [replace(one.pair.question, id=f"{one.pair.question.id}-stop") for one in tried]
+        agreed = sum(said.text == one.short.text for said, one in zip(other.ask(asked, params), tried))
+        told += f"; told to stop there, the other side ends as it does in {agreed} of {len(tried)}"
     return told, words[0]
 
 
@@ -156,6 +156,9 @@ def _examine_space(survey: Survey, pairs: Sequence[Pair]) -> None:
 def examine_limits(survey: Survey, form: str) -> None:
     """Find how long answers become where nobody says how long they may."""
     questions = [in_form(f"count-{n}", text, form) for n, text in enumerate(COUNTS, 1)]
+    if survey.cause_of(form) == SYSTEM:
+        # With a system turn both sides are asked the same.
+        questions = [with_system(one) for one in questions]
     heard = [
         [side.listen(one, {"temperature": 0}, most=MOST) for one in questions]
         for side in (survey.a, survey.b)
@@ -182,13 +185,18 @@ def _compare_limits(
     }
     if failed := [one.error for one in (*heard_a, *heard_b) if one.error]:
         return "unknown", f"a question without a limit failed: {failed[0][:80]}", {}
-    shown = "; ".join(f"{label} {', '.join(_show_end(*end) for end in ends[label])}" for label in ends)
+    shown = "; ".join(
+        f"{label} {', '.join(dict.fromkeys(_show_end(*end) for end in ends[label]))}" for label in ends
+    )
     numbers = {label: [length for _, length in ends[label]] for label in ends}
+    stopped = any(one.cause == STOP and one.verdict == "differs" for one in survey.found)
     seen_equal = 0
     for a, b, said_a, said_b in zip(ends["A"], ends["B"], heard_a, heard_b):
-        if _is_cut_before(a, b, said_a, said_b) or _is_cut_before(b, a, said_b, said_a):
+        cut = _is_cut_before(a, b, said_a, said_b, stopped=stopped)
+        if cut or _is_cut_before(b, a, said_b, said_a, stopped=stopped):
             return "differs", shown, numbers
-        seen_equal += a[0] == b[0] and a[0] in ("length", CUT)
+        alike = a == b if a[1] is not None else said_a.text == said_b.text
+        seen_equal += a[0] == b[0] and (a[0] == CUT or (a[0] == "length" and alike))
     if seen_equal:
         return "same", shown, numbers
     if all(a.text == b.text for a, b in zip(heard_a, heard_b)):
@@ -196,15 +204,15 @@ def _compare_limits(
     return "unknown", f"{shown}: no limit was reached", numbers
 
 
-def _is_cut_before(
-    end: tuple[str | None, int | None], other: tuple[str | None, int | None], said: Response, told: Response
-) -> bool:
+def _is_cut_before(end: _End, other: _End, said: Response, told: Response, *, stopped: bool) -> bool:
     """Whether an answer was cut at a length that the other side went past."""
-    if end[0] == "length" and end[1] is not None and other[1] is not None:
-        return end[1] < other[1] and not _is_room(said, told)
-    if end[0] in ("length", None):
-        return len(said.text) < len(told.text) and told.text.startswith(said.text)
-    return False
+    if end[1] is not None and other[1] is not None and end[0] is not None:
+        return end[0] == "length" and end[1] < other[1] and not _is_room(said, told)
+    begins = len(said.text) < len(told.text) and told.text.startswith(said.text)
+    if end[0] is None:
+        return begins and not stopped
+    # Where nobody counts, an answer of less than half the characters was cut at fewer tokens.
+    return end[0] == "length" and (begins or 2 * len(said.text) < len(told.text))
 
 
 def _is_room(said: Response, told: Response) -> bool:
@@ -213,7 +221,7 @@ def _is_room(said: Response, told: Response) -> bool:
     return whole[0] == whole[1] and finish_of(told) == "length"
 
 
-def _end_of(response: Response) -> tuple[str | None, int | None]:
+def _end_of(response: Response) -> _End:
     return finish_of(response), written_of(response)
 
 

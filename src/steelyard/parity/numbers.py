@@ -11,17 +11,17 @@ from dataclasses import replace
 from typing import Any
 
 from steelyard.parity.findings import NOISE, UNEXPLAINED, WEIGHTS, Finding
-from steelyard.parity.questions import CHAT, likely_choices
+from steelyard.parity.questions import CHAT, TEXT, likely_choices
 from steelyard.parity.sampling import try_plain
 from steelyard.parity.sides import Pair, Side
-from steelyard.parity.survey import Survey, agree, count, place_of, show_pair
+from steelyard.parity.survey import MOSTLY, Survey, agree, count, most_common, place_of, share, show_pair
 from steelyard.types import Request, Response
 
 _NOTHING = 1e-4
 """Log-probabilities of a token that are no further apart are the same."""
 _NOISE = 0.05
 """Those that are no further apart on average differ by noise."""
-_CLOSE = 0.2
+_CLOSE, _CLOSEST = 0.1, 0.05
 """Two tokens whose log-probabilities are no further apart are nearly as likely."""
 _TRIED = 6
 _MEND = "compare checksums of the weights, and their quantisation and dtype"
@@ -30,6 +30,9 @@ _LOOK = "run both at the same dtype and batch size, and look at the records of t
 
 def examine_numbers(survey: Survey, form: str) -> None:
     """Find out how far the numbers are apart, and name what is left that differs."""
+    if TEXT in survey.a.ways and TEXT in survey.b.ways and survey.cause_of(TEXT) is None:
+        # Services tell more of texts than of chats.
+        form = TEXT
     differing = survey.cause_of(form) is not None
     apart = None if differing else _compare_likelihoods(survey, form)
     left = [
@@ -37,23 +40,26 @@ def examine_numbers(survey: Survey, form: str) -> None:
     ]
     gaps = [_gap(survey, pair) for pair in left[:_TRIED]]
     known = [gap for gap in gaps if gap is not None]
-    parted = bool(left) and len(known) == len(gaps) and max(known) <= _CLOSE
-    others = apart is not None and apart > _NOISE
-    if left and not parted and not others and try_plain(survey, left):
-        left = []
+    close = _CLOSE if apart is None else max(_CLOSEST, 10 * apart)
+    parted = bool(left) and len(known) == len(gaps) and max(known) <= close
     noisy = apart is not None and _NOTHING < apart <= _NOISE
-    explained = parted or (noisy and not known and bool(left)) or not left
-    _note_weights(survey, apart, others=others, differing=differing)
-    _note_noise(survey, left if explained else [], known, apart, noisy=noisy and not others)
-    if left and not explained and not others:
-        told = f"{count(len(left), 'answer')} of {len(survey.comparable())} differ"
-        if known:
-            told += (
-                f", where one token was likelier than the other by {max(known):.2g} in its log-probability"
-            )
-        survey.found.append(Finding(UNEXPLAINED, "differs", told, show_pair(left[0]), _LOOK))
-    else:
+    others = apart is not None and apart > _NOISE
+    if left and not (parted and noisy) and not others and try_plain(survey, left):
+        left = []
+    sure = others and _same_prompts(survey, form)
+    _note_weights(survey, apart, others=others, sure=sure, differing=differing)
+    explained = not left or parted or (noisy and not known)
+    _note_noise(survey, left if explained and not others else [], known, apart, noisy=noisy)
+    if (explained and not others) or sure:
         survey.found.append(_tell_rest(survey))
+    else:
+        survey.found.append(_tell_left(survey, left, known, apart if others else None))
+
+
+def _same_prompts(survey: Survey, form: str) -> bool:
+    """Whether both sides surely read the same: they count as many tokens, or mostly say the same."""
+    short = survey.short(form)
+    return most_common(pair.offset for pair in short) == 0 or share(short) >= MOSTLY
 
 
 def _compare_likelihoods(survey: Survey, form: str) -> float | None:
@@ -95,12 +101,12 @@ def _gap_in_process(side: Side, pair: Pair, own: Response, other: Response) -> f
     place = next((n for n, (x, y) in enumerate(zip(said, told)) if x != y), None)
     if place is None:
         return None
-    asked = model.encode(Request("gap", pair.question.prompt, params={"max_tokens": 1}))
-    prompt = [*asked.prompt, *said[:place]]
-    scored = model.answer(
-        [replace(asked, prompt=prompt, sampling=None, choices=[[said[place]], [told[place]]])]
+    begun, choices = said[:place], [[said[place]], [told[place]]]
+    (scored,) = side.reask(
+        [Request("gap", pair.question.prompt)],
+        lambda asked: replace(asked, prompt=[*asked.prompt, *begun], choices=choices, sampling=None),
     )
-    scores = scored[0].scores
+    scores = scored.scores
     return abs(scores[0] - scores[1]) if isinstance(scores, (list, tuple)) else None
 
 
@@ -133,18 +139,22 @@ def _tops_of(response: Response) -> list[tuple[str, list[float]]]:
     return [(token, list((top or {}).values())) for token, top in zip(told.get("tokens") or (), tops)]
 
 
-def _note_weights(survey: Survey, apart: float | None, *, others: bool, differing: bool) -> None:
+def _note_weights(survey: Survey, apart: float | None, *, others: bool, sure: bool, differing: bool) -> None:
     if apart is None:
         why = "the prompts differ already" if differing else "not both sides tell how likely choices are"
         survey.found.append(Finding(WEIGHTS, "unknown", why))
+        return
+    told = f"log-probabilities of the same choices are {apart:.2g} a token apart"
+    numbers = {"apart": apart}
+    if sure:
+        told += ", far more than by rounding"
+        survey.found.append(Finding(WEIGHTS, "differs", told, "", _MEND, numbers))
     elif others:
-        told = (
-            f"log-probabilities of the same choices are {apart:.2g} a token apart, far more than by rounding"
+        survey.found.append(
+            Finding(WEIGHTS, "unknown", f"{told}, but so may the prompts be", numbers=numbers)
         )
-        survey.found.append(Finding(WEIGHTS, "differs", told, "", _MEND, {"apart": apart}))
     else:
-        told = f"log-probabilities of the same choices are {apart:.2g} a token apart"
-        survey.found.append(Finding(WEIGHTS, "same", told, numbers={"apart": apart}))
+        survey.found.append(Finding(WEIGHTS, "same", told, numbers=numbers))
 
 
 def _note_noise(
@@ -165,6 +175,18 @@ def _note_noise(
         survey.found.append(Finding(NOISE, "unknown", told[0]))
     else:
         survey.found.append(Finding(NOISE, "same", "none is seen"))
+
+
+def _tell_left(survey: Survey, left: Sequence[Pair], gaps: Sequence[float], apart: float | None) -> Finding:
+    """What differs without a cause that shows."""
+    told = f"{count(len(left), 'answer')} of {len(survey.comparable())} differ"
+    if gaps:
+        told += f", where one token was likelier than the other by {max(gaps):.2g} in its log-probability"
+    if apart is not None:
+        told += (
+            f"; log-probabilities are {apart:.2g} a token apart: other weights, or prompts that nobody counts"
+        )
+    return Finding(UNEXPLAINED, "differs", told, show_pair(left[0]) if left else "", _LOOK)
 
 
 def _tell_rest(survey: Survey) -> Finding:

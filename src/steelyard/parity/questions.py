@@ -112,6 +112,13 @@ def in_form(id: str, text: str, form: str) -> Question:  # noqa: A002 - what a q
     return Question(id, text if form == TEXT else [_user(text)])
 
 
+def with_system(question: Question) -> Question:
+    """A chat with a system turn before it."""
+    if isinstance(question.prompt, str):
+        return question
+    return Question(question.id, [_system(_LONG_SYSTEM), *question.prompt], system=True)
+
+
 def long_prompts(length: int, form: str) -> list[Question]:
     """About so many tokens: as they are, and with one part of them another one."""
     half = _FILLER * max(1, length // (2 * _WORDS_OF_FILLER))

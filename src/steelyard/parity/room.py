@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from steelyard.parity.findings import TRUNCATION, Finding
-from steelyard.parity.questions import CHAT, PARTS, TEXT, long_prompts
+from steelyard.parity.questions import PARTS, long_prompts
 from steelyard.parity.sides import Pair, Side, read_of
-from steelyard.parity.survey import Survey, agree, count
+from steelyard.parity.survey import MOSTLY, Survey, agree, count, most_common, share
 from steelyard.types import Response
 
 _MEND = "give both sides the same room (max_model_len, n_ctx, max_input_tokens), and refuse what is longer"
@@ -44,7 +44,9 @@ def examine_room(survey: Survey, form: str, *, longest: int) -> None:
     ]
     expected = _expected(survey, form)
     refused = [one for one in found if (one.plain.a.error is None) != (one.plain.b.error is None)]
-    cut = [one for one in found if one.plain.good and _is_cut(survey, one, expected)]
+    good = [one for one in found if one.plain.good]
+    cut = [one for one in good if expected is not None and one.plain.offset not in (None, expected)]
+    cut = cut or _find_unseen(survey, good, form, expected)
     if refused or cut:
         _add(survey, refused, cut, expected)
     elif not any(one.plain.good for one in found):
@@ -59,25 +61,35 @@ def examine_room(survey: Survey, form: str, *, longest: int) -> None:
 
 def _explain(survey: Survey, whole: Sequence[Pair], cut: Sequence[_Long]) -> None:
     """Note which of the other prompts are so long that they were cut, too."""
-    longest = max((pair.question.size for pair in whole), default=0)
-    longest = min(longest, *(one.plain.question.size for one in cut))
-    beyond = [pair for pair in survey.pairs if pair.good and pair.question.size > longest]
-    expected = {form: _expected(survey, form) for form in (TEXT, CHAT)}
-    odd = [pair for pair in beyond if pair.offset != expected[pair.question.form] or not agree(pair)]
-    survey.explain(odd, TRUNCATION)
+    least = min(one.plain.question.size for one in cut)
+    known = [pair.question.size for pair in whole if pair.question.size < least]
+    beyond = max(known, default=least // 2)
+    for pair in survey.pairs:
+        usual = most_common(
+            one.offset
+            for one in survey.pairs
+            if (one.question.form, one.question.cell) == (pair.question.form, pair.question.cell)
+        )
+        odd = pair.offset != usual if pair.offset is not None else not agree(pair)
+        if pair.good and pair.question.size > beyond and odd:
+            survey.explain([pair], TRUNCATION)
 
 
 def _expected(survey: Survey, form: str) -> int | None:
     """How many tokens more B reads of short prompts of the form."""
-    offsets = [pair.offset for pair in survey.short(form) if pair.offset is not None]
-    return max(set(offsets), key=offsets.count) if offsets else None
+    return most_common(pair.offset for pair in survey.short(form))
 
 
-def _is_cut(survey: Survey, one: _Long, expected: int | None) -> bool:
-    """Whether one side has seen less of a prompt than the other."""
-    offset = one.plain.offset
-    if offset is not None and expected is not None and offset != expected:
-        return True
+def _find_unseen(survey: Survey, good: Sequence[_Long], form: str, expected: int | None) -> list[_Long]:
+    """The prompts of which one side has not seen what the other has, by what they say."""
+    found = [one for one in good if _differs_by_part(one)]
+    if share(survey.short(form)) >= MOSTLY:
+        return found
+    # Where short prompts are answered otherwise already, that a change makes no difference may be chance.
+    return found if expected is None and len(found) > 1 else []
+
+
+def _differs_by_part(one: _Long) -> bool:
     # What ends early has said too little to differ by its prompt.
     a, b = one.plain.a.text, one.plain.b.text
     ends_early = a.startswith(b) or b.startswith(a)

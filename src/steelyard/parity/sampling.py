@@ -123,7 +123,10 @@ def try_plain(survey: Survey, pairs: Sequence[Pair]) -> list[Pair]:
 
 def _replace(survey: Survey, told: str, example: str, numbers: Mapping[str, Any]) -> None:
     """Put what was found in the place of what was known of sampling."""
-    survey.found[:] = [one for one in survey.found if one.cause != SAMPLING]
+    known = next((one for one in survey.found if one.cause == SAMPLING), None)
+    if known is not None:
+        survey.found.remove(known)
+        told = f"{known.evidence}; {told}" if known.verdict == "differs" else told
     name, value = numbers["parameter"], numbers["value"]
     mend = f"give {name}={value:g} to {numbers['side']}, as in params='{{\"{name}\": {value:g}}}'"
     survey.found.append(Finding(SAMPLING, "differs", told, example, mend, numbers))

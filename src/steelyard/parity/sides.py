@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from steelyard.engine import answer, run
 from steelyard.errors import describe
 from steelyard.models.base import LocalModel, Model
 from steelyard.models.http import HttpModel
-from steelyard.models.tokenized import TokenModel
+from steelyard.models.tokenized import Asked, TokenModel
 from steelyard.parity.questions import CHAT, TEXT, Question, in_form
 from steelyard.types import Chunk, Request, Response, Tokens
 from steelyard.wire.completions import Completions
@@ -97,6 +98,9 @@ class Side:
         question = self._fit(question)
         request = Request(question.id, question.prompt, None, params)
         response = run(_listen(self.ways[question.form], request, most))
+        if response.error is None and finish_of(response) != CUT and written_of(response) is None:
+            # It ends soon enough, and some count the tokens of whole answers alone.
+            (response,) = answer(self.ways[question.form], [request])
         self._note([request], [response])
         return response
 
@@ -104,11 +108,16 @@ class Side:
         self, questions: Sequence[Question], params: Mapping[str, Any], change: Change
     ) -> list[Response]:
         """What a model of this process says where its prompts are changed in tokens; else nothing."""
+        requests = [Request(one.id, one.prompt, None, params) for one in questions]
+        return self.reask(requests, lambda asked: replace(asked, prompt=change(list(asked.prompt))))
+
+    def reask(self, requests: Sequence[Request], change: Callable[[Asked], Asked]) -> list[Response]:
+        """The answers of a model of this process to changed requests; else nothing."""
         if self.tokens is None:
             return []
         changed = Retold(self.tokens, change)
         try:
-            return answer(changed, [Request(one.id, one.prompt, None, params) for one in questions])
+            return answer(changed, requests)
         finally:
             changed.close()
 
@@ -149,19 +158,22 @@ class Side:
 
 
 class Retold(LocalModel):
-    """A model of this process whose prompts are changed in tokens before it answers."""
+    """A model of this process whose requests are changed, once they are tokens, before it answers them."""
 
-    def __init__(self, model: TokenModel, change: Change) -> None:
+    def __init__(self, model: TokenModel, change: Callable[[Asked], Asked]) -> None:
         self._inner, self._change = model, change
         self.batch_size = model.batch_size
 
-    def batch(self, requests: Sequence[Request]) -> list[Response]:
-        """Answer changed prompts."""
-        asked = [self._inner.encode(request) for request in requests]
-        changed = [replace(one, prompt=self._change(list(one.prompt))) for one in asked]
-        for one in changed:
-            self._inner.check(len(one.prompt) + 1)
-        return self._inner.answer(changed)
+    def batch(self, requests: Sequence[Request]) -> Sequence[Response]:
+        """Answer as the model within, which computes in a way of its own."""
+        other = copy(self._inner)
+        other.encode = self._encode  # type: ignore[method-assign]
+        return other.batch(requests)
+
+    def _encode(self, request: Request) -> Asked:
+        changed = self._change(self._inner.encode(request))
+        self._inner.check(len(changed.prompt) + 1)
+        return changed
 
 
 def read_of(response: Response) -> int | None:

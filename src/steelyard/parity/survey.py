@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,6 +11,9 @@ from steelyard.parity.findings import PROMPT_CAUSES, Finding
 from steelyard.parity.questions import Question
 from steelyard.parity.sides import Change, Pair, Side
 
+MOSTLY = 0.8
+"""The share of answers that is taken for all: some may differ by noise or for a cause of their own."""
+RARELY = 0.2
 _SHOWN = 40
 # A text that is the beginning of another one by chance is shorter than this.
 _LEAST = 4
@@ -65,6 +69,12 @@ class Survey:
         if told := self.b.retell(questions, self.params, back):
             return [replace(pair, b=said) for pair, said in zip(pairs, told)]
         return []
+
+
+def most_common(numbers: Iterable[int | None]) -> int | None:
+    """The number that is there most often; None where none is known."""
+    known = Counter(number for number in numbers if number is not None)
+    return known.most_common(1)[0][0] if known else None
 
 
 def agree(pair: Pair) -> bool:
