@@ -220,6 +220,10 @@ def test_what_does_not_end_in_time_is_cut_off() -> None:
     with Server(model, port=0, wires="openai", grace=1) as server:
         connection = begin(server.url, chat("one two", stream=True))
         read_until(connection, b'"one"')
+        whole = begin(server.url, chat("one two"))
+        wait_for(lambda: model.asked == 2)
         server.stop()
-        assert b"[DONE]" not in read_rest(connection)
-    assert (model.done, model.left) == (0, 1)
+        for told in (read_rest(connection), read_rest(whole)):
+            assert b"[DONE]" not in told and b"the server ended before the answer did" in told
+    assert told.startswith(b"HTTP/1.1 503 ")
+    assert (model.done, model.left) == (0, 2)

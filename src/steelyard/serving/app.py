@@ -184,9 +184,11 @@ class Application:
         try:
             await answering
         except asyncio.CancelledError:
-            if not ends:
+            if ends:
+                raise ends[0] from None
+            if not self.ending:
                 raise
-            raise ends[0] from None
+            raise Refusal(503, "the server ended before the answer did") from None
         finally:
             timer.cancel()
             gone.remove_done_callback(hung_up)
