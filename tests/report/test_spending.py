@@ -180,3 +180,10 @@ def test_durations(value: float, text: str) -> None:
 
 def test_sizes() -> None:
     assert (size(3 * MIB), size(3 * 2**30)) == ("3 MiB", "3.00 GiB")
+
+
+def test_a_sitting_that_was_killed_is_missing_from_the_cost(run: Run) -> None:
+    assert "of these" not in dict(tell_cost(read_contents(run)))
+    run.update(cost=[{**COSTS[0], "answers": 1}])
+    told = dict(tell_cost(read_contents(Run.open(run.path))))
+    assert told["of these"] == "1 answer: a sitting that was killed left no cost"
