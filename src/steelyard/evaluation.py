@@ -62,11 +62,11 @@ def evaluate(
 ) -> Run:
     """Ask `model` every sample of `task`, `repeat` times each, and store the scored answers in a Run.
 
-    With `resume`, `out` is a run to go on with: what is stored is not asked again, and a model, prompt,
-    data or sampling that changed is refused; `retry_failed` asks its failed answers anew. `csv` also
-    writes each answer to `answers.csv`. Answers in the file `cache` (True: one for all runs) are not
-    asked for again. A run is "stopped", to be resumed, after `deadline` seconds, when more than
-    `max_failures` questions failed (below 1: a share of all), else when the first hundred all failed.
+    With `resume`, `out` is a run to go on with: what it holds is not asked again (`retry_failed`: but for
+    what failed), and another model, prompt, data or sampling is refused. `csv` also writes `answers.csv`.
+    Answers in the file `cache` (True: one for all runs) are not asked for again. A run is "stopped", to be
+    resumed, after `deadline` seconds, when more than `max_failures` questions failed (below 1: a share of
+    all), else when the first hundred all failed.
     """
     _check(repeat=repeat, max_failures=max_failures, lost=resume and out is None)
     with contextlib.ExitStack() as stack:
