@@ -80,6 +80,24 @@ FORGED: dict[str, Hostile] = {
         ("assertion", "exit", "exception"),
         "assert f(1) == 2",
     ),
+    "looks about where it has failed": Hostile(
+        "import os, sys\nwrite, leave = os.write, os._exit\ndef look(*_):\n"
+        "    frame, trace, seen = sys._getframe(), sys.exc_info()[2], []\n"
+        "    while frame:\n        seen += frame.f_locals.values()\n        frame = frame.f_back\n"
+        "    while trace:\n        seen += trace.tb_frame.f_locals.values()\n        trace = trace.tb_next\n"
+        "    held = [part for one in seen if type(one) is list for part in one]\n"
+        "    for one in [*held, *(part for one in held for part in getattr(one, 'args', ()))]:\n"
+        "        if type(one) is bytes:\n            for fd in range(3, 64):\n"
+        "                try:\n                    write(fd, one)\n                    leave(0)\n"
+        "                except OSError:\n                    pass\n"
+        "os._exit = look\nos.write = lambda *_: 0\nclass Odd:\n    __del__ = look\nodd = Odd()\nraise KeyError",
+        ("exit", "exception"),
+    ),
+    "listens": Hostile(
+        "import sys\nheard = []\nsys.addaudithook(lambda *one: heard.append(one))\n__import__('colorsys')",
+        ("passed",),
+        "assert not heard",
+    ),
     "reads its tests": Hostile(
         "import sys\nframe, seen = sys._getframe(), []\nwhile frame:\n"
         "    seen += [repr(v) for v in [*frame.f_locals.values(), *frame.f_globals.values()]]\n"

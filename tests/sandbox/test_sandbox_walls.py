@@ -64,6 +64,21 @@ assert ask("import threading; threading.Thread(target=int).start()") == "excepti
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can lose what root may")
+@pytest.mark.parametrize("lost", ["-setuid", "-sys_admin", "-all"])
+def test_root_that_may_less(lost: str) -> None:
+    asked = """
+assert ask("def f(): return 2", "assert f() == 2") == "passed"
+assert ask("open('/dev/null', 'w').write('x')") == "passed"
+assert ask("open('/etc/shadow')") in ("forbidden", "exception")
+"""
+    command = ["setpriv", f"--bounding-set={lost}", "--inh-caps=-all", sys.executable, "-c", ASKING + asked]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "failed to apply" in done.stderr or done.returncode == 127:
+        pytest.skip(done.stderr)
+    assert done.returncode == 0, done.stderr
+
+
 def test_without_any_walls_nothing_is_run(tmp_path: Path) -> None:
     (tmp_path / "HumanEval.jsonl").write_text('{"prompt": "def f():", "entry_point": "f", "test": "1"}\n')
     asked = (
@@ -162,6 +177,10 @@ with tempfile.TemporaryDirectory() as folder:
     kept = open(file.name).read()
 left = os.listdir(".")
 open("mine", "w").write("1")
+begun = threading.Barrier(33)
+for _ in range(32):
+    threading.Thread(target=begun.wait).start()
+begun.wait()
 with ThreadPoolExecutor(4) as pool:
     squares = list(pool.map(lambda n: n * n, range(8)))
 async def later():
@@ -174,6 +193,28 @@ print("said", open(os.devnull).read())
     for _ in range(3):
         outcome = asyncio.run(run_program(source, tests=tests))
         assert (outcome.kind, outcome.output) == ("passed", "said \n"), outcome
+
+
+def test_a_program_is_a_module_that_is_not_run_by_hand() -> None:
+    source = """
+from __future__ import annotations
+import pickle, typing
+class Two:
+    both: Other
+class Other:
+    pass
+kept = pickle.loads(pickle.dumps(Two()))
+wanted = typing.get_type_hints(Two)
+if __name__ == "__main__":
+    input()
+"""
+    outcome = asyncio.run(run_program(source, tests="assert type(kept) is Two and wanted == {'both': Other}"))
+    assert outcome.kind == "passed", outcome
+
+
+def test_an_error_in_any_script() -> None:
+    outcome = asyncio.run(run_program("class Größe(Exception): pass\nraise Größe('日本')"))
+    assert (outcome.kind, outcome.detail) == ("exception", "Größe: 日本")
 
 
 def test_an_order_of_names_is_the_same_each_time() -> None:

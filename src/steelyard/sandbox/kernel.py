@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import stat
 import struct
+from pathlib import Path
 
 NEW_MOUNTS, NEW_HOST, NEW_IPC, NEW_USER, NEW_NET = 0x20000, 0x4000000, 0x8000000, 0x10000000, 0x40000000
 NO_SETUID, NO_DEVICES, NO_EXECUTION = 2, 4, 8
@@ -19,6 +21,8 @@ _FILTER = 2
 _CAPABILITIES_3 = 0x20080522
 # DAC_READ_SEARCH, and DAC_OVERRIDE, which containers have.
 _READING = (1 << 2, 1 << 1)
+# SETGID and SETUID.
+_CHANGING = 1 << 6 | 1 << 7
 _MOUNT_SETATTR, _MAKE_RULES, _ADD_RULE, _RESTRICT = 442, 444, 445, 446
 _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 _CAPSET = {"x86_64": 126, "aarch64": 91}
@@ -75,6 +79,13 @@ def enter_root(folder: str, machine: str) -> None:
     _call(_PIVOT_ROOT[machine], b".", b".", what="pivot_root")
     _check(_library.umount2(b".", _DETACH), "umount")
     os.chdir("/")
+
+
+def may_change_users() -> bool:
+    """Whether this process may be another user; root in a container may have lost that."""
+    status = Path("/proc/self/status").read_text()
+    held = int(re.findall(r"^CapEff:\s*(\w+)", status, re.M)[0], 16)
+    return held & _CHANGING == _CHANGING
 
 
 def become(user: int) -> None:

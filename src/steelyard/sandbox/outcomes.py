@@ -32,6 +32,8 @@ MEANINGS = {
 
 HEAD = struct.Struct("=dQQQ")
 """What goes before a program: its seconds, bytes of memory, bytes of output, and how many bytes it has."""
+TOKEN_BYTES = 16
+"""What stands between both: who gives it back has come to the end of the tests."""
 PATIENCE = 4
 """How many times its CPU time a program may take by the clock: machines are busy, and programs sleep."""
 

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from steelyard.errors import SteelyardError, UsageError
-from steelyard.sandbox.outcomes import EXIT, HEAD, MEANINGS, PASSED, PATIENCE, Outcome
+from steelyard.sandbox.outcomes import EXIT, HEAD, MEANINGS, PASSED, PATIENCE, TOKEN_BYTES, Outcome
 
 _MEMORY_BYTES = 512 << 20
 _OUTPUT_BYTES = 1 << 20
@@ -70,7 +70,7 @@ class _Job:
     seconds: float
     memory_bytes: int = _MEMORY_BYTES
     output_bytes: int = _OUTPUT_BYTES
-    token: str = field(default_factory=lambda: secrets.token_hex(16))
+    token: bytes = field(default_factory=lambda: secrets.token_bytes(TOKEN_BYTES))
     warden: _Warden | None = None
     stopped: bool = False
 
@@ -84,11 +84,12 @@ class _Job:
         """What a warden's words mean."""
         kind, detail = told["ended"], ""
         if kind == EXIT:
+            report = bytes.fromhex(told["report"])
             # Only who knows the token has come to the end of the tests.
-            if told["report"] == self.token:
+            if report == self.token:
                 kind = PASSED
             else:
-                said, _, detail = told["report"].partition("\n")
+                said, _, detail = report.decode(errors="replace").partition("\n")
                 kind = said if said in MEANINGS and said != PASSED else EXIT
         return Outcome(kind, detail or MEANINGS[kind], told["output"], told["cpu"], told["wall"])
 
@@ -99,7 +100,8 @@ class _Warden:
     def __init__(self, folders: Sequence[str]) -> None:
         root = Path(__file__).parents[2]
         # A program gives the same result each time it is run, whatever order its sets have.
-        environment = {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1"}
+        # The C library would set aside 64 MiB for each thread.
+        environment = {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "MALLOC_ARENA_MAX": "1"}
         if "LD_LIBRARY_PATH" in os.environ:
             environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
         self._process = subprocess.Popen(
@@ -117,10 +119,10 @@ class _Warden:
 
     def run(self, job: _Job) -> Outcome:
         """Run a program to its end."""
-        text = json.dumps({**job.program, "token": job.token}).encode()
+        text = json.dumps(job.program).encode()
         head = HEAD.pack(job.seconds, job.memory_bytes, job.output_bytes, len(text))
         try:
-            self._in.write(head + text)
+            self._in.write(head + job.token + text)
             self._in.flush()
         except OSError as error:
             raise _Broken(str(error)) from error

@@ -1,7 +1,7 @@
 """A program and its tests, run inside the walls, and what is told of them.
 
-Nothing that the program could reach says that it passed: what says it is a token that no Python object
-shows while the program and its tests run, and that is written when both are through.
+Nothing that the program could reach says that it passed: what says it is a token that is shown nowhere while
+the program and its tests run, and that is written when both are through.
 """
 
 from __future__ import annotations
@@ -11,14 +11,22 @@ import errno
 import os
 import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
+from operator import methodcaller
+from types import CodeType, ModuleType
 from typing import Any, NoReturn
 
 from steelyard.sandbox.outcomes import ASSERTION, EXCEPTION, EXIT, FORBIDDEN, MEMORY, SYNTAX
 
+Stage = Callable[[], object]
+
 _LONGEST = 1000
+# A program is no `__main__`: what it does when it is run by hand is not what is tried.
+_NAME = "program"
 _REFUSED = frozenset(
-    {"sys.settrace", "sys.setprofile", "sys._current_frames", "sys._current_exceptions"}
+    {"sys.settrace", "sys.setprofile", "sys.monitoring.register_callback", "sys.addaudithook"}
+    | {"sys._current_frames", "sys._current_exceptions"}
     | {"gc.get_objects", "gc.get_referrers", "gc.get_referents"}
 )
 
@@ -32,59 +40,44 @@ _KINDS: tuple[tuple[type[BaseException], str], ...] = (
 )
 
 
-def stages_of(source: str, tests: str, entry: str, token: bytes) -> list[Any]:
-    """What `try_out` takes: a program, its tests with Python's own names as they still are, the token."""
-    return [("program", source, None, ""), ("tests", tests, dict(vars(builtins)), entry), token]
+def stages_of(source: str, tests: str, entry: str, *, token: bytes, told: int) -> Iterator[Stage]:
+    """What `try_out` does one after the other, all of it without a line of Python of our own."""
+    program = _compile(source, "program", told)
+    tried = _compile(tests, "tests", told)
+    module = ModuleType(_NAME)
+    sys.modules[_NAME] = module
+    given, names = vars(module), dict[str, Any]()
+    own = dict(vars(builtins))
+    # What a program calls `sum` or `isinstance` is not what its tests call so.
+    kept = {name: value for name, value in own.items() if name != entry}
+    kept.update(__name__=_NAME, __builtins__=own)
+    stages: list[Stage] = [
+        partial(exec, program, given),
+        partial(names.update, given),
+        partial(names.update, kept),
+        partial(exec, tried, names),
+        partial(os.write, told, token),
+        partial(os._exit, 0),
+    ]
+    return iter(stages)
 
 
-def try_out(stages: list[Any], told: int) -> NoReturn:
+def try_out(stages: Iterator[Stage], told: int) -> None:
     """Run a program, then its tests, and tell how that ended."""
     _close_shutters()
-    write, leave = os.write, os._exit
-    # While a list is sorted it shows nothing, and what it holds is in no reach of the interpreter: a
-    # program sees neither its tests nor the token, which is here again only when both have ended well.
-    stages.sort(key=_make_step(told))
-    write(told, stages[-1])
-    leave(0)
+    try:
+        # A list that is sorted shows nothing and is in no reach of the interpreter: a program sees neither
+        # its tests nor the token. Where one of them fails, the list is gone before anything else happens.
+        sorted(stages, key=methodcaller("__call__"))
+    except BaseException as error:  # noqa: BLE001 - whatever a program raises is its result
+        _fail(error, told)
 
 
-def _make_step(told: int) -> Callable[[Any], Any]:
-    """What runs a stage, with all that it needs for itself: a program may change what others use."""
-    given: dict[str, Any] = {"__name__": "__main__", "__builtins__": builtins}
-
-    def step(
-        stage: Any,
-        *,
-        names: dict[str, Any] = given,
-        compile: Any = compile,  # noqa: A002 - the very same
-        execute: Any = exec,
-        kind_of: Any = type,
-        token: Any = bytes,
-        fail: Any = _fail,
-    ) -> Any:
-        if kind_of(stage) is token:
-            return 0
-        what, text, own, entry = stage
-        del stage
-        try:
-            code = compile(text, f"<{what}>", "exec", dont_inherit=True)
-            del text
-        except BaseException as error:  # noqa: BLE001 - whatever it is, this is no program
-            fail(error, told, unreadable=what)
-            return None
-        if own is not None:
-            # What a program calls `sum` or `isinstance` is not what its tests call so.
-            theirs = {name: value for name, value in names.items() if name not in own or name == entry}
-            names = {**theirs, "__builtins__": own}
-        try:
-            execute(code, names)
-        except BaseException as error:  # noqa: BLE001 - whatever a program raises is its result
-            fail(error, told)
-            # No key that others can be compared with: whatever `fail` was made to be, the sorting ends here.
-            return None
-        return 0
-
-    return step
+def _compile(text: str, what: str, told: int) -> CodeType:
+    try:
+        return compile(text, f"<{what}>", "exec", dont_inherit=True)
+    except BaseException as error:  # noqa: BLE001 - whatever it is, this is no program
+        _fail(error, told, unreadable=what)
 
 
 def _fail(error: BaseException, told: int, *, unreadable: str = "") -> NoReturn:

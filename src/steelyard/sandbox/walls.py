@@ -46,6 +46,7 @@ class Walls:
     namespaces: bool
     why_not: str
     landlock: int
+    threads: bool
     user: int | None
     readable: list[int]
     filter: bytes
@@ -57,20 +58,20 @@ class Walls:
             "why_not": self.why_not,
             "landlock": self.landlock,
             "filter": True,
-            "threads": self.namespaces,
+            "threads": self.threads,
             "writes": self.namespaces,
         }
 
     def raise_inner(self, *, memory_bytes: int, seconds: float, parent: int) -> None:
         """Shut this process in for good."""
-        written = []
         if self.namespaces:
             kernel.unshare(kernel.NEW_MOUNTS)
             owner = f",uid={self.user},gid={self.user}" if self.user is not None else ""
             options = f"size={_FOLDER_BYTES},nr_inodes={_MOST_NODES},mode=0700{owner}"
             flags = kernel.NO_SETUID | kernel.NO_DEVICES | kernel.NO_EXECUTION
             kernel.mount("tmpfs", WORKPLACE, kind="tmpfs", flags=flags, options=options)
-            written = [os.open(path, os.O_PATH) for path in (WORKPLACE, _NOWHERE)]
+        places = (WORKPLACE, _NOWHERE) if self.namespaces else (_NOWHERE,)
+        written = [os.open(path, os.O_PATH) for path in places]
         if self.user is not None:
             kernel.become(self.user)
         os.chdir(WORKPLACE if self.namespaces else "/")
@@ -79,8 +80,7 @@ class Walls:
         kernel.drop_capabilities(self.machine, but_reading=self.user is not None)
         kernel.forbid_new_privileges()
         if self.landlock:
-            read = [*self.readable, *written[:1]]
-            kernel.restrict_files(self.landlock, read=read, write=written)
+            kernel.restrict_files(self.landlock, read=self.readable, write=written)
         for opened in [*self.readable, *written]:
             os.close(opened)
         _limit(memory_bytes, seconds)
@@ -94,14 +94,13 @@ def raise_outer(folders: list[str]) -> Walls:
         raise NoWalls(f"this kernel cannot filter system calls, or not on {machine}")
     landlock = kernel.landlock_version()
     user = _free_user()
-    root = user is not None
     with contextlib.suppress(OSError):
         # Where memory runs out, programs go first.
         Path("/proc/self/oom_score_adj").write_text("1000")
     paths = _paths(folders)
     why_not = ""
     try:
-        _leave(root=root)
+        _leave(root=user is not None)
         _build_root(paths, machine)
     except OSError as error:
         if landlock < _LEAST_LANDLOCK:
@@ -109,9 +108,10 @@ def raise_outer(folders: list[str]) -> Walls:
             raise NoWalls(f"this kernel gives no namespaces ({error}) and has {has}") from error
         why_not = str(error)
     readable = [os.open(path, os.O_PATH) for path in paths]
-    # Only in a namespace of their own are threads counted for this user alone.
-    steps = syscalls.make_filter(machine, threads=not why_not)
-    return Walls(machine, not why_not, why_not, landlock, user, readable, steps)
+    # Only in a namespace of their own are threads counted for this user alone, and root's never are.
+    threads = not why_not and (user is not None or os.getuid() != 0)
+    steps = syscalls.make_filter(machine, threads=threads)
+    return Walls(machine, not why_not, why_not, landlock, threads, user, readable, steps)
 
 
 def _paths(folders: list[str]) -> list[Path]:
@@ -166,7 +166,7 @@ def _build_root(paths: list[Path], machine: str) -> None:
 
 def _free_user() -> int | None:
     """A user that nobody is, so that what it starts is counted for it alone; None for who cannot choose."""
-    if os.geteuid() != 0:
+    if os.geteuid() != 0 or not kernel.may_change_users():
         return None
     lines = Path("/proc/self/uid_map").read_text().splitlines()
     known = [tuple(map(int, line.split())) for line in lines]

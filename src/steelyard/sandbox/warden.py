@@ -4,7 +4,7 @@ It holds nothing but Python: no environment, no folder of anybody, none of our c
 itself reads its program and tests, so that no other program's are in its memory.
 
     in      a head of fixed size (seconds, bytes of memory, bytes of output, bytes that follow), and
-            {"source": …, "tests": …, "entry": …, "token": …} for the child alone
+            for the child alone a token and {"source": …, "tests": …, "entry": …}
     out     a line of JSON: first what walls there are, then how each program ended
 """
 
@@ -18,9 +18,19 @@ import signal
 import sys
 import time
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Any
 
-from steelyard.sandbox.outcomes import CRASH, EXIT, FORBIDDEN, HEAD, MEMORY, OUTPUT, PATIENCE, TIME_OUT
+from steelyard.sandbox.outcomes import (
+    CRASH,
+    EXIT,
+    FORBIDDEN,
+    HEAD,
+    MEMORY,
+    OUTPUT,
+    PATIENCE,
+    TIME_OUT,
+    TOKEN_BYTES,
+)
 from steelyard.sandbox.trials import stages_of, try_out
 from steelyard.sandbox.walls import WORKPLACE, NoWalls, Walls, raise_outer
 
@@ -86,7 +96,7 @@ def _run_one(walls: Walls, seconds: float, memory_bytes: int, output_bytes: int,
         os._exit(1)
     return {
         "ended": ended or _status(status),
-        "report": report[1:].decode("latin-1"),
+        "report": report[1:].hex(),
         "output": bytes(watched.output[:_SHOWN]).decode(errors="replace"),
         "cpu": used.ru_utime + used.ru_stime,
         "wall": time.monotonic() - begun,
@@ -95,9 +105,9 @@ def _run_one(walls: Walls, seconds: float, memory_bytes: int, output_bytes: int,
 
 def _become(
     walls: Walls, seconds: float, memory_bytes: int, size: int, *, parent: int, tell: int, show: int
-) -> NoReturn:
+) -> None:
     """Be the program: take in what it is, shut the walls, run."""
-    given = json.loads(_read(size))
+    token, given = _read(TOKEN_BYTES), json.loads(_read(size))
     os.dup2(show, 1)
     os.dup2(show, 2)
     quiet, end = os.pipe()
@@ -118,8 +128,8 @@ def _become(
     os.close(show)
     os.close(quiet)
     os.write(tell, _READ_ALL)
-    stages = stages_of(given["source"], given["tests"], given["entry"], given["token"].encode())
-    del given
+    stages = stages_of(**given, token=token, told=tell)
+    del given, token
     try_out(stages, tell)
 
 
