@@ -82,7 +82,7 @@ FORGED: dict[str, Hostile] = {
     ),
     "looks about where it has failed": Hostile(
         "import os, sys\nwrite, leave = os.write, os._exit\ndef look(*_):\n"
-        "    frame, trace, seen = sys._getframe(), sys.exc_info()[2], []\n"
+        "    frame, trace, seen = sys._getframe(1), sys.exc_info()[2], []\n"
         "    while frame:\n        seen += frame.f_locals.values()\n        frame = frame.f_back\n"
         "    while trace:\n        seen += trace.tb_frame.f_locals.values()\n        trace = trace.tb_next\n"
         "    held = [part for one in seen if type(one) is list for part in one]\n"
