@@ -169,12 +169,13 @@ def test_who_waits_no_longer_ends_the_program() -> None:
 def test_programs_have_room_threads_and_pairs_of_their_own() -> None:
     assert examine_walls()["writes"]
     source = """
-import asyncio, os, socket, tempfile, threading
+import asyncio, os, shutil, socket, tempfile, threading
 from concurrent.futures import ThreadPoolExecutor
 with tempfile.TemporaryDirectory() as folder:
     with open(os.path.join(folder, "x"), "w") as file:
         file.write("kept")
-    kept = open(file.name).read()
+    os.chmod(file.name, 0o400)
+    kept = open(shutil.copy2(file.name, file.name + "y")).read()
 left = os.listdir(".")
 open("mine", "w").write("1")
 begun = threading.Barrier(33)

@@ -1,6 +1,6 @@
 """What a walled-in process may ask of the kernel: a filter of system calls, for x86_64 and aarch64.
 
-`make_filter(machine, threads=…)` is the program that seccomp runs at each call. What is not listed is
+`make_filter(machine, threads=…, room=…)` is the program that seccomp runs at each call. What is not listed is
 refused: sockets, other processes, signals to them, mounts, tracing, rights and owners of files.
 """
 
@@ -46,9 +46,15 @@ _PLAIN: Mapping[str, tuple[int | None, int | None]] = {
     "unlink": (87, None), "unlinkat": (263, 35), "wait4": (61, 260), "waitid": (247, 95),
     "write": (1, 64), "writev": (20, 66),
 }  # fmt: skip
+# Rights, times and lengths of files: for who has none but its own in reach.
+_OF_FILES: Mapping[str, tuple[int | None, int | None]] = {
+    "chmod": (90, None), "fchmod": (91, 52), "fchmodat": (268, 53), "truncate": (76, 45),
+    "utime": (132, None), "utimensat": (280, 88), "utimes": (235, None),
+}  # fmt: skip
 _SPECIAL: Mapping[str, tuple[int, int]] = {
     "clone": (56, 220), "clone3": (435, 435), "fcntl": (72, 25), "ioctl": (16, 29), "prctl": (157, 167),
-    "prlimit64": (302, 261), "sendto": (44, 206), "socketpair": (53, 199),
+    "listxattr": (194, 11), "llistxattr": (195, 12), "prlimit64": (302, 261), "sendto": (44, 206),
+    "socketpair": (53, 199),
 }  # fmt: skip
 _MACHINES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
 
@@ -81,20 +87,20 @@ def knows(machine: str) -> bool:
 
 def number_of(call: str, machine: str) -> int | None:
     """The number of a call that may be allowed, on a machine."""
-    return {**_PLAIN, **_SPECIAL}[call][_MACHINES[machine][1]]
+    return {**_PLAIN, **_OF_FILES, **_SPECIAL}[call][_MACHINES[machine][1]]
 
 
 def calls() -> list[str]:
     """The calls that are allowed, or some uses of them."""
-    return sorted({**_PLAIN, **_SPECIAL})
+    return sorted({**_PLAIN, **_OF_FILES, **_SPECIAL})
 
 
-def make_filter(machine: str, *, threads: bool) -> bytes:
-    """The filter as seccomp takes it: instructions of eight bytes."""
-    return b"".join(struct.pack("HBBI", *step) for step in _steps(machine, threads=threads))
+def make_filter(machine: str, *, threads: bool, room: bool) -> bytes:
+    """The filter as seccomp takes it: with threads or not, for who has room of its own to write to or not."""
+    return b"".join(struct.pack("HBBI", *step) for step in _steps(machine, threads=threads, room=room))
 
 
-def _steps(machine: str, *, threads: bool) -> Iterator[_Step]:
+def _steps(machine: str, *, threads: bool, room: bool) -> Iterator[_Step]:
     audit, column = _MACHINES[machine]
     special = {name: numbers[column] for name, numbers in _SPECIAL.items()}
     yield (_LOAD, 0, 0, _MACHINE)
@@ -105,13 +111,16 @@ def _steps(machine: str, *, threads: bool) -> Iterator[_Step]:
         # The same calls by other numbers, for pointers of 32 bits.
         yield (_ANY_BIT, 0, 1, _X32)
         yield _end(_KILL)
-    for numbers in _PLAIN.values():
+    for numbers in [*_PLAIN.values(), *(_OF_FILES.values() if room else ())]:
         number = numbers[column]
         if number is not None:
             yield from _case(number, [_end(_ALLOW)])
     yield from _case(special["fcntl"], _one_of(1, _FCNTL))
     yield from _case(special["ioctl"], _one_of(1, _IOCTL))
     yield from _case(special["prctl"], _one_of(0, _PRCTL))
+    # Who copies a file with all that belongs to it goes on without.
+    yield from _case(special["listxattr"], [_end(_ERROR | errno.ENOTSUP)])
+    yield from _case(special["llistxattr"], [_end(_ERROR | errno.ENOTSUP)])
     # Of this process alone.
     yield from _case(special["prlimit64"], _one_of(0, (0,)))
     # To the other end of a pair alone: no address is given.

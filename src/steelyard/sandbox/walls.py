@@ -110,7 +110,7 @@ def raise_outer(folders: list[str]) -> Walls:
     readable = [os.open(path, os.O_PATH) for path in paths]
     # Only in a namespace of their own are threads counted for this user alone, and root's never are.
     threads = not why_not and (user is not None or os.getuid() != 0)
-    steps = syscalls.make_filter(machine, threads=threads)
+    steps = syscalls.make_filter(machine, threads=threads, room=not why_not)
     return Walls(machine, not why_not, why_not, landlock, threads, user, readable, steps)
 
 
@@ -152,8 +152,9 @@ def _build_root(paths: list[Path], machine: str) -> None:
             inside.mkdir(mode=0o755)
         else:
             inside.touch(mode=0o644)
-        shut = kernel.READ_ONLY | kernel.NO_DEVICES if path != Path(_NOWHERE) else 0
-        kernel.bind(source, str(inside), flags=shut | kernel.NO_SETUID)
+        # What is written to a device is not written to where it lies.
+        shut = kernel.READ_ONLY | kernel.NO_SETUID | (kernel.NO_DEVICES if path != Path(_NOWHERE) else 0)
+        kernel.bind(source, str(inside), flags=shut)
     for source in opened.values():
         os.close(source)
     (top / WORKPLACE.strip("/")).mkdir()
