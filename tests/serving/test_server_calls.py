@@ -61,6 +61,7 @@ def test_a_path_that_begins_with_a_models_name_is_that_models(two: Server) -> No
         (chat(model="org/small", temperature=-1), 400, "temperature"),
         (chat("12 " * 1500, model="org/small"), 400, "positions"),
         (chat(model="breaking"), 500, "ValueError: the weights <are> gone"),
+        (chat(model="shout", n=129), 400, "n: 129 is not between 1 and 128"),
     ],
 )
 def test_what_cannot_be_answered_is_said_in_the_form_of_the_protocol(
@@ -140,6 +141,13 @@ def test_a_question_that_fails_fails_alone_where_the_protocol_can_say_so() -> No
     assert answer.status == 200
     assert answer.json[0]["text"] == "good"
     assert "ValueError: no" in answer.json[1]["error"]
+
+
+def test_a_call_does_not_take_the_queue_for_itself() -> None:
+    with Server(FunctionModel(shout), port=0, wires=["plain"]) as server:
+        assert len(call(server.url, "/v1/predict", ["a"] * 2048).json) == 2048
+        refused = call(server.url, "/v1/predict", ["a"] * 2049)
+    assert refused.status == 400 and "2049 questions in one call: at most 2048" in refused.json["error"]
 
 
 def test_the_only_model_needs_no_name() -> None:

@@ -33,6 +33,8 @@ _EVENTS = {
     "X-Accel-Buffering": "no",
 }
 _JSON = "application/json"
+# As many as libraries put into one call; one with more would have the queue to itself.
+_MOST_TOGETHER = 2048
 # A model that never waits would otherwise keep everybody waiting, also to be told that its asker is gone.
 _IN_A_ROW = 16
 # A larger body takes a while to be read, in which others would wait.
@@ -149,6 +151,8 @@ class Application:
         visit.model = exchange.model = served.name
         if exchange.embeds != served.embeds:
             raise Refusal(400, f"{served.name} gives {'vectors alone' if served.embeds else 'no vectors'}")
+        if len(exchange.requests) > _MOST_TOGETHER:
+            raise Refusal(400, f"{len(exchange.requests)} questions in one call: at most {_MOST_TOGETHER}")
         if served.places.full:
             wait = {"Retry-After": str(served.places.patience)}
             raise Refusal(429, f"{served.places.waiting} requests wait already", headers=wait)
