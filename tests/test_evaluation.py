@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -200,6 +201,28 @@ def test_scoring_again_needs_no_model(tmp_path: Path) -> None:
     assert results(again)["number"]["value"] == 1.0
     assert results(again)["exact"]["value"] == 1.0
     assert [r.response.text for r in again.records()] == [r.response.text for r in run.records()]
+
+
+def test_answers_are_scored_again_beside_each_other(tmp_path: Path) -> None:
+    data = [Sample(str(n), str(n), target=str(n)) for n in range(150)]
+    evaluate(echo, task(data=data, metrics=[exact]), out=tmp_path / "r")
+    waiting, most = 0, 0
+
+    async def length(sample: Sample, response: Response) -> int:
+        nonlocal waiting, most
+        waiting += 1
+        most = max(most, waiting)
+        for _ in range(int(sample.id) % 7):
+            await asyncio.sleep(0)
+        waiting -= 1
+        if sample.id == "70":
+            raise KeyError("seventy")
+        return len(response.text)
+
+    again = rescore(tmp_path / "r", [length])
+    assert 10 < most < 150
+    lengths = {record.sample.id: record.scores["length"] for record in again.records()}
+    assert lengths == {one.id: None if one.id == "70" else len(one.id) for one in data}
 
 
 def test_a_system_text_and_examples_as_turns_and_as_text(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ for result in run.about["results"]:
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ from steelyard.environment import describe_environment
 from steelyard.errors import UsageError
 from steelyard.metrics.base import Metric
 from steelyard.metrics.extraction import Extractor
-from steelyard.metrics.scoring import Scorer, settle
+from steelyard.metrics.scoring import Pending, Scorer, settle
 from steelyard.metrics.summary import Summary
 from steelyard.models.base import Model, clock
 from steelyard.models.references import open_model
@@ -32,13 +33,16 @@ from steelyard.sheets import Sheet
 from steelyard.sitting import Progress, Sitting, begin_scores
 from steelyard.store import Answered, Run
 from steelyard.tasks.base import Task, identify_scoring, tell_apart
-from steelyard.types import Record, Sample
+from steelyard.types import Record, Sample, Score
 from steelyard.ways import PROBES, Way, find_way, known_way, may_be_open
 
 if TYPE_CHECKING:
     from steelyard.models.cache import Cached
 
 __all__ = ["Progress", "evaluate", "rescore"]
+
+_TOGETHER = 64
+"""How many stored answers are scored beside each other."""
 
 
 def evaluate(
@@ -137,16 +141,18 @@ def rescore(
     repeat = run.about.get("identity", {}).get("sampling", {}).get("repeat", 1)
     scorer, summary = Scorer(metrics), Summary(metrics, repeat=repeat, extract=extract)
 
-    def scored(record: Record) -> Record:
-        scores, pending = begin_scores(scorer, extract, record.sample, record.response)
-        if pending:
-            run_to_end(settle(scores, pending))
-        new = replace(record, scores=scores)
-        summary.add(new)
-        return new
+    def scored(records: Iterator[Record]) -> Iterator[Record]:
+        while some := list(islice(records, _TOGETHER)):
+            begun = [begin_scores(scorer, extract, one.sample, one.response) for one in some]
+            if any(pending for _, pending in begun):
+                run_to_end(_settle_all(begun))
+            for record, (scores, _) in zip(some, begun, strict=True):
+                new = replace(record, scores=scores)
+                summary.add(new)
+                yield new
 
     try:
-        run.replace_records(scored(record) for record in run.records())
+        run.replace_records(scored(iter(run.records())))
         refs = {"metrics": [reference(metric) for metric in metrics], "extract": reference(extract)}
         results = [asdict(result) for result in summary.results()]
         # So that no resumed run mixes the scores of these metrics with those of others.
@@ -156,6 +162,11 @@ def rescore(
     finally:
         run.close()
     return run
+
+
+async def _settle_all(begun: Iterable[tuple[dict[str, Score], Pending]]) -> None:
+    """Await the scores of several answers beside each other: programs that are run, judges that are asked."""
+    await asyncio.gather(*(settle(scores, pending) for scores, pending in begun))
 
 
 def _settle(
