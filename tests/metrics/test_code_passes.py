@@ -63,6 +63,21 @@ def test_tests_without_check_and_samples_without_tests() -> None:
         score("x = 1", Sample("3", "", meta={"test": TEST, "entry_point": "print(1); f"}))
 
 
+@pytest.mark.parametrize(
+    "tests", [TEST, "import math\n'of all'\nclass Tests:\n    def test(self): assert 0\nN = 3"]
+)
+def test_tests_that_try_nothing_are_no_tests(tests: str) -> None:
+    with pytest.raises(DataError, match="sample '4' only define things"):
+        score("def double(x):\n    return 0", Sample("4", "", meta={"test": tests}))
+    assert score("x = 1", Sample("5", "", meta={"test": f"{tests}\nM = len([x])"}))["outcome"] == "passed"
+
+
+def test_a_program_with_a_fence_in_it() -> None:
+    text = 'def double(x):\n    """\n    ```\n    double(2)\n    ```\n    """\n    return 2 * x\n'
+    assert score(text)["outcome"] == "passed"
+    assert score(f"```python\n{text}```\n")["outcome"] == "passed"
+
+
 def test_programs_may_import_from_folders_that_are_named(tmp_path: Path) -> None:
     (tmp_path / "twofold.py").write_text("def twice(x):\n    return 2 * x\n")
     text = "def double(x):\n    import twofold\n    return twofold.twice(x)\n"

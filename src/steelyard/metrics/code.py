@@ -4,11 +4,12 @@
     {"code_passes": False, "code_passes.outcome": "exception (NameError)"}
 
 A sample has its tests in `meta["test"]`; where they define `check`, it is called with the function that
-`meta["entry_point"]` names.
+`meta["entry_point"]` names. Tests that only define things are refused: every program would pass them.
 """
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ OUTCOME = "outcome"
 NO_CODE = "no code"
 
 _NAMED = re.compile(r"(\w{1,60})(?::|\Z)")
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Pass)
 _CHECK = re.compile(r"^def\s+check\s*\(", re.M)
 
 
@@ -70,11 +72,29 @@ def _tests_of(sample: Sample, entry: str) -> str:
     tests = sample.meta.get("test")
     if not isinstance(tests, str) or not tests.strip():
         raise DataError(f"sample {sample.id!r} has no tests", hint="they are expected in the column test")
-    if not entry:
-        return tests
-    if not entry.isidentifier():
+    if entry and not entry.isidentifier():
         raise DataError(f"sample {sample.id!r} has the entry_point {entry!r}", hint="it must be a name")
-    return f"{tests}\n\ncheck({entry})\n" if _CHECK.search(tests) else tests
+    if entry and _CHECK.search(tests):
+        return f"{tests}\n\ncheck({entry})\n"
+    if not _tries_something(tests):
+        hint = "a check is called with what the column entry_point names; else there are to be assertions"
+        raise DataError(f"the tests of sample {sample.id!r} only define things, so all would pass", hint=hint)
+    return tests
+
+
+def _tries_something(tests: str) -> bool:
+    """Whether anything is done that could fail."""
+    try:
+        parts = ast.parse(tests).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        # Which is told as the outcome.
+        return True
+    done = [part for part in parts if not isinstance(part, _DEFINITIONS)]
+    values = (ast.Assign, ast.AnnAssign, ast.Expr)
+    return any(
+        not isinstance(part, values) or any(isinstance(one, ast.Call) for one in ast.walk(part))
+        for part in done
+    )
 
 
 def _program_of(text: str, sample: Sample, entry: str) -> str:

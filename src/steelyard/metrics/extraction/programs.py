@@ -21,7 +21,8 @@ import warnings
 from steelyard.metrics.extraction.base import NOTHING, Extraction, cut_reasoning
 from steelyard.types import Sample
 
-_FENCE = re.compile(r"^[ \t]*(```+|~~~+)[ \t]*(\w*)[^\n]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", re.S | re.M)
+# What stands further in than its beginning does not end a block: it is of a docstring.
+_FENCE = re.compile(r"^( *)(```+|~~~+) *(\w*)[^\n]*\n(.*?)(?:^(?:\1| {0,3})\2 *$|\Z)", re.S | re.M)
 _LANGUAGES = ("", "python", "py", "python3", "Python", "code", "plaintext")
 _OPENING = re.compile(r"^(?:from\s+\w|import\s+\w|(?:async\s+)?def\s+\w+\s*\(|class\s+\w+\s*[:(]|@\w)", re.M)
 _THOUGHT = re.compile(r"\A.*</(?:think|thinking|thought|reasoning)>\s*", re.S | re.I)
@@ -35,7 +36,10 @@ def find_program(text: str, sample: Sample) -> Extraction:
     if not answer.strip():
         return NOTHING
     prompt, name = str(sample.input), str(sample.meta.get("entry_point", ""))
-    blocks = [found[3] for found in _FENCE.finditer(answer) if found[2] in _LANGUAGES]
+    # A fence in a program is part of a string or comment of it.
+    is_program = _defines(answer, name) and _wrong_line(answer) is None
+    fences = [] if is_program else _FENCE.finditer(answer)
+    blocks = [found[4] for found in fences if found[3] in _LANGUAGES]
     if blocks:
         with_function = [block for block in blocks if _defines(block, name)]
         code, rule = (with_function or [max(blocks, key=len)])[-1], "fenced"
