@@ -67,10 +67,9 @@ def evaluate(
     """Ask `model` every sample of `task`, `repeat` times each, and store the scored answers in a Run.
 
     With `resume`, `out` is a run to go on with: what it holds is not asked again (`retry_failed`: but for
-    what failed), and another model, prompt, data or sampling is refused. `csv` also writes `answers.csv`.
-    Answers in the file `cache` (True: one for all runs) are not asked for again. A run is "stopped", to be
-    resumed, after `deadline` seconds, when more than `max_failures` questions failed (below 1: a share of
-    all), else when the first hundred all failed.
+    what failed), and what shapes the answers must be what it was. `csv` also writes `answers.csv`; answers
+    in the file `cache` (True: one for all runs) are not asked for. A run is stopped, to be resumed, after
+    `deadline` seconds or when more than `max_failures` questions failed (below 1: a share; else the first 100).
     """
     _check(repeat=repeat, max_failures=max_failures, lost=resume and out is None)
     with contextlib.ExitStack() as stack:
@@ -85,8 +84,8 @@ def evaluate(
         if resume and out is not None:
             run, answered = _resume(out, identity, summary, without_failed=retry_failed)
         else:
-            path = out or Path("runs") / _folder(task.name, opened.name)
-            run, answered = Run.create(path, {**_describe(way, identity), **(about or {})}), Answered()
+            story = {**_describe(way, identity), **(about or {})}
+            run, answered = Run.create(out or _folder(task.name, opened.name), story), Answered()
         stack.callback(run.close)
         sitting = Sitting(
             model=cached or way.model,
@@ -251,6 +250,6 @@ def _size(data: Any, limit: int | None, repeat: int) -> int | None:
     return (size if limit is None else min(size, limit)) * repeat
 
 
-def _folder(task: str, model: str) -> str:
+def _folder(task: str, model: str) -> Path:
     stamp = datetime.now().strftime("%Y-%m-%dT%H-%M-%S.%f")[:-3]
-    return re.sub(r"[^\w.+-]+", "-", f"{stamp}-{task}-{model}")
+    return Path("runs") / re.sub(r"[^\w.+-]+", "-", f"{stamp}-{task}-{model}")
