@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from http_calls import CHAT, call, chat, connect, read_rest, read_until
@@ -37,6 +38,21 @@ def test_half_a_body_is_waited_for_a_while(server: Server) -> None:
     assert answers(server)
     for connection in waiting:
         assert read_rest(connection).startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_body_that_comes_drop_by_drop_is_waited_for_no_longer_than_an_answer() -> None:
+    with Server(FunctionModel(shout), port=0, wires="openai", timeout=0.5) as server:
+        dripping = send(server, HEAD + b"Content-Length: 100000\r\n\r\n")
+        sent, told = 0, b""
+        dripping.settimeout(0.25)
+        while not told and sent < 80:
+            dripping.sendall(b" ")
+            sent += 1
+            with suppress(TimeoutError):
+                told = dripping.recv(65536)
+        dripping.settimeout(20)
+        told += read_rest(dripping)
+    assert told.startswith(b"HTTP/1.1 408 ") and b"not whole within 0.5 s" in told
 
 
 def test_connections_that_say_nothing_are_closed(server: Server) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -16,7 +16,7 @@ from steelyard.serving.keys import Keys
 from steelyard.serving.metrics import KIND, Metrics
 from steelyard.serving.requests import fit_all
 from steelyard.serving.routes import Route, Routes
-from steelyard.serving.visits import Gone, Receive, Refusal, Scope, Send, Visit, plain_path
+from steelyard.serving.visits import Gone, Limits, Receive, Refusal, Scope, Send, Visit, plain_path
 from steelyard.types import Request, Response
 from steelyard.wire.base import Call, Exchange
 
@@ -39,14 +39,6 @@ _MOST_TOGETHER = 2048
 _IN_A_ROW = 16
 # A larger body takes a while to be read, in which others would wait.
 _LARGE = 2**18
-
-
-class Limits(NamedTuple):
-    """The most bytes of a body, the seconds until its next part is there, and those of a whole answer."""
-
-    body: int
-    patience: float
-    timeout: float
 
 
 class Application:
@@ -105,7 +97,7 @@ class Application:
         if route is None:
             # Triton is asked for its models by POST.
             if visit.method == "POST" and (told := self._describe(path)) is not None:
-                await visit.read(most=self.limits.body, patience=self.limits.patience)
+                await visit.read(self.limits)
                 await visit.reply(200, told[0], kind=told[1])
                 return
             raise Refusal(404, f"there is nothing at {visit.path}")
@@ -142,7 +134,7 @@ class Application:
                 yield path.removeprefix(f"/{name}") or "/", name
 
     async def _exchange(self, visit: Visit, route: Route, call: Call, model: str | None) -> None:
-        body = await visit.read(most=self.limits.body, patience=self.limits.patience)
+        body = await visit.read(self.limits)
         if self.ending:
             raise Refusal(503, "the server is ending", headers={"Connection": "close"})
         large = len(body) > _LARGE

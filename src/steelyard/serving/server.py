@@ -18,11 +18,12 @@ from steelyard.errors import UsageError
 from steelyard.models.base import Model
 from steelyard.models.references import open_model
 from steelyard.serving.answers import Served
-from steelyard.serving.app import Application, Limits
+from steelyard.serving.app import Application
 from steelyard.serving.keys import read_keys
 from steelyard.serving.listening import Uvicorn, configure, is_local, listen, read_certificate
 from steelyard.serving.places import Places
 from steelyard.serving.routes import WIRES, Routes, open_wires
+from steelyard.serving.visits import Limits
 from steelyard.wire.base import Wire
 
 Models = Any

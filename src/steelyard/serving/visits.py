@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from steelyard.models.base import clock
 
@@ -12,6 +12,14 @@ Event = MutableMapping[str, Any]
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Event]]
 Send = Callable[[Event], Awaitable[None]]
+
+
+class Limits(NamedTuple):
+    """The most bytes of a body, the seconds until its next part is there, and those of a whole answer."""
+
+    body: int
+    patience: float
+    timeout: float
 
 
 class Refusal(Exception):
@@ -38,16 +46,19 @@ class Visit:
         self.route = self.wire = self.model = ""
         self._receive, self._send = receive, send
 
-    async def read(self, *, most: int, patience: float) -> bytes:
-        """The whole body; a Refusal where it is too large or stays away."""
+    async def read(self, limits: Limits) -> bytes:
+        """The whole body; a Refusal where it is too large, stays away, or takes longer than an answer."""
+        most, patience, timeout = limits
         told = self.headers.get("content-length", "")
         if told.isdigit() and int(told) > most:
             raise _too_large(most)
         if self.headers.get("content-encoding", "identity") != "identity":
             raise Refusal(415, "the body is compressed: send it as it is")
         parts: list[bytes] = []
-        size = 0
+        size, end = 0, clock() + timeout
         while True:
+            if clock() > end:
+                raise _too_late(f"the body was not whole within {timeout:g} s")
             event = await self._receive_within(patience)
             if event["type"] == "http.disconnect":
                 raise Gone
@@ -74,8 +85,7 @@ class Visit:
         except asyncio.CancelledError:
             if not late:
                 raise
-            end = {"Connection": "close"}
-            raise Refusal(408, f"nothing of the body came for {patience:g} s", headers=end) from None
+            raise _too_late(f"nothing of the body came for {patience:g} s") from None
         finally:
             timer.cancel()
 
@@ -111,6 +121,10 @@ class Visit:
 
 def _too_large(most: int) -> Refusal:
     return Refusal(413, f"the body is larger than {most} bytes")
+
+
+def _too_late(why: str) -> Refusal:
+    return Refusal(408, why, headers={"Connection": "close"})
 
 
 def plain_path(path: str) -> str:
