@@ -69,7 +69,7 @@ def evaluate(
     With `resume`, `out` is a run to go on with: what it holds is not asked again (`retry_failed`: but for
     what failed), and what shapes the answers must be what it was. `csv` also writes `answers.csv`; answers
     in the file `cache` (True: one for all runs) are not asked for. A run is stopped, to be resumed, after
-    `deadline` seconds or when more than `max_failures` questions failed (below 1: a share; else the first 100).
+    `deadline` seconds or when more than `max_failures` (below 1: a share; else the first 100) failed.
     """
     _check(repeat=repeat, max_failures=max_failures, lost=resume and out is None)
     with contextlib.ExitStack() as stack:
