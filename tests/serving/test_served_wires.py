@@ -148,6 +148,11 @@ def test_what_a_service_refuses_keeps_its_status_and_what_fails_there_failed_her
             refused = call(proxy.url, CHAT, chat(model="small", temperature=-1))
             failed = call(proxy.url, CHAT, chat(model="breaking"))
             streamed = call(proxy.url, CHAT, chat(model="breaking", stream=True))
+            # What its protocol has no words for is not its failure.
+            tokens = {"model": "small", "prompt": [1, 2]}
+            unsaid = [call(proxy.url, "/v1/completions", {**tokens, "stream": on}) for on in (False, True)]
             small.close(), breaking.close()
     assert (refused.status, failed.status, streamed.status) == (400, 502, 502)
+    for one in unsaid:
+        assert one.status == 400 and one.json["error"]["message"].startswith("a chat takes a text")
     assert "temperature" in refused.json["error"]["message"]

@@ -19,6 +19,8 @@ from steelyard.types import Chunk, Request, Response, Timing, Tokens
 # What a service answers that the asker can mend; its other refusals are ours to mend.
 _PASSED_ON = {400, 404, 413, 415, 422, 429}
 _STATUS = re.compile(r"HTTP (\d{3})\b")
+# As a model behind HTTP begins when its protocol has no words for what is asked.
+_UNSENT = "the prompt cannot be sent: "
 Pieces = AsyncGenerator[tuple[int, Chunk], None]
 
 
@@ -87,6 +89,8 @@ class Served:
     def _failure(self, error: str) -> Refusal:
         if not self.model.elsewhere:
             return Refusal(500, error)
+        if error.startswith(_UNSENT):
+            return Refusal(400, error.removeprefix(_UNSENT))
         said = _STATUS.match(error)
         status = int(said[1]) if said else 0
         busy = {"Retry-After": "1"} if status == 429 else {}
