@@ -356,12 +356,20 @@ def test_a_stream_that_says_less_or_more_than_usual() -> None:
         ([first, words[0], end[:-9]], "ended before"),
         ([first, fault], "out of memory"),
         ([b'data: {"choices": 7}\n\n'], "odd choices"),
+        ([b'data: {"choices": [7]}\n\n'], "odd choices"),
         ([b'data: {"choices": [{"delta": [], "logprobs": 1}]}\n\n'], "ended before"),
         ([b"data: 7\n\n"], "no object"),
         ([b"data: {oops\n\n"], "not JSON"),
     ):
         with pytest.raises(DataError, match=said):
             joined(b"".join(pieces))
+
+
+def test_an_object_is_whole_whatever_is_said_of_it() -> None:
+    (response,) = question("?").decode_answer(
+        json.dumps(completion("green")).encode(), {"content-type": "text/event-stream"}
+    )
+    assert response.text == "green"
 
 
 @given(st.lists(st.sampled_from([*events("one two"), b"data: {}\n\n", b"event: x\n", b"\n", b"data"])))

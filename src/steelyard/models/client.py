@@ -181,6 +181,11 @@ class Client:
             raise ModelError(self._explain(answer))
         return answer
 
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether it matters how many tokens a question took."""
+        return self._tokens is not None
+
     def settle(self, size: int, tokens: int) -> None:
         """A question of this size in bytes took so many tokens, its answer's among them."""
         if self._tokens is not None and size:

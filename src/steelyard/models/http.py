@@ -162,7 +162,7 @@ class HttpModel(Model):
 
     async def _read(self, exchange: Exchange, stream: Stream) -> AsyncGenerator[Chunk, None]:
         """The pieces in an answer that is read as it comes."""
-        events, whole, said = EventReader(), b"", ""
+        events, whole, said = EventReader(), bytearray(), ""
         are = stream.headers.get("content-type", "").startswith("text/event-stream")
         async with aclosing(self.client.read(stream)) as blocks:
             async for block in blocks:
@@ -171,12 +171,12 @@ class HttpModel(Model):
                     whole += block
                     if not (are := are_events(whole)):
                         continue
-                    block = whole  # noqa: PLW2901 - what was kept back so far
+                    block = bytes(whole)  # noqa: PLW2901 - what was kept back so far
                 for data in events.feed(block):
                     if (chunk := exchange.decode_event(data)) is not None:
                         said += chunk.text
                         yield chunk
-        responses = exchange.decode_end() if are else exchange.decode_whole(whole, stream.headers)
+        responses = exchange.decode_end() if are else exchange.decode_whole(bytes(whole), stream.headers)
         response = _good(self._finish(responses[0], None))
         yield _as_chunk(replace(response, text=response.text.removeprefix(said)))
 
@@ -234,9 +234,10 @@ class HttpModel(Model):
         timing = Timing(due=sent, sent=delivery.begun, chunks=chunks, done=delivery.done)
         if delivery.value is None:
             return [Response(error=delivery.failure, timing=timing)] * len(requests)
-        tokens = [sum(filter(None, response.tokens)) for response in responses if response.tokens]
-        if tokens:
-            self.client.settle(len(body), sum(tokens))
+        if self.client.counts_tokens:
+            tokens = [sum(filter(None, response.tokens)) for response in responses if response.tokens]
+            if tokens:
+                self.client.settle(len(body), sum(tokens))
         return [self._finish(response, timing) for response in responses]
 
     def _join(self, request: Request, responses: Sequence[Response]) -> Response:

@@ -78,6 +78,9 @@ class Exchange(ABC):
 
     def decode_answer(self, body: bytes, headers: Mapping[str, str] = NO_HEADERS) -> Sequence[Response]:
         """The responses in an answer's body, whole or in events; a DataError where it is not one."""
+        if body.startswith(b"{"):
+            # Whatever is said of it: no line of events begins so.
+            return self.decode_whole(body, headers)
         kind = headers.get("content-type", "")
         if not kind.startswith("text/event-stream") and not are_events(body):
             return self.decode_whole(body, headers)

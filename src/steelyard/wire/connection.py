@@ -152,7 +152,7 @@ class Connection:
                     tls.do_handshake()
                 except ssl.SSLWantReadError:
                     self._send(self._outgoing.read())
-                    await self._wait()
+                    await self.progress()
                 else:
                     return
             raise ConnectionLost("the connection was lost before it was secure")
@@ -178,10 +178,6 @@ class Connection:
                 raise ConnectionLost("the connection was closed before an answer came") from error
             message = self._outgoing.read()
         self._send(message)
-
-    async def progress(self) -> None:
-        """Wait until the answer is whole, or, where it is read live, until there is more of it."""
-        await self._wait()
 
     def finish(self) -> bool:
         """The answer has been read; whether another question may be asked."""
@@ -209,7 +205,8 @@ class Connection:
         else:
             self._fail(SlowAnswer(f"no first byte of an answer within {limits.first_byte:g} s"))
 
-    async def _wait(self) -> None:
+    async def progress(self) -> None:
+        """Wait until the answer is whole, or, where it is read live, until there is more of it."""
         if not self._woken:
             self._waiter = self.loop.create_future()
             try:

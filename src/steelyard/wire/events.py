@@ -15,7 +15,7 @@ _MARK = b"\xef\xbb\xbf"
 _HEAD = 256
 
 
-def are_events(body: bytes) -> bool:
+def are_events(body: bytes | bytearray) -> bool:
     """Whether a body is a stream of events."""
     return body[:_HEAD].removeprefix(_MARK).lstrip().startswith(_STARTS)
 

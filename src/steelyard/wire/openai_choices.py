@@ -27,6 +27,8 @@ _SAYING = ("reasoning", "tool_calls", "refusal", "audio", "function_call")
 def group_choices(answer: Mapping[str, Any], count: int) -> list[list[dict[str, Any]]]:
     """The choices of an answer to so many prompts, those to each prompt together."""
     choices = answer["choices"]
+    if len(choices) == count == 1 and isinstance(choices[0], dict):
+        return [choices]
     if not all(isinstance(choice, dict) for choice in choices):
         raise DataError("the answer has choices that are no objects")
     if all(isinstance(choice.get("index"), int) for choice in choices):
@@ -42,7 +44,8 @@ def read_response(answer: Mapping[str, Any], choices: Sequence[dict[str, Any]]) 
     choice = choices[0]
     message = choice.get("message")
     message = message if isinstance(message, dict) else {"content": choice.get("text")}
-    text = _read_content(message.get("content"))
+    content = message.get("content")
+    text = content if isinstance(content, str) else _read_content(content)
     refusal = message.get("refusal")
     # Some services say more beside their choices: what the prompt was made of, how likely it was, …
     raw = {key: value for key, value in answer.items() if value is not None and key not in _WRAPPING}
@@ -76,19 +79,20 @@ def _read_fault(choice: Mapping[str, Any], text: str) -> str | None:
 
 
 def _read_content(content: Any) -> str:
-    """The text of a message, which may come in parts, some of them no text."""
-    if isinstance(content, list):
-        parts = [part.get("text") if isinstance(part, dict) else part for part in content]
-        return "".join(part for part in parts if isinstance(part, str))
-    return content if isinstance(content, str) else ""
+    """The text of a message that is none itself: it may come in parts, some of them no text."""
+    if not isinstance(content, list):
+        return ""
+    parts = [part.get("text") if isinstance(part, dict) else part for part in content]
+    return "".join(part for part in parts if isinstance(part, str))
 
 
 def read_usage(usage: Any) -> Tokens | None:
     """How many tokens were read and written, as far as it is said."""
     if not isinstance(usage, dict):
         return None
-    counts = [usage.get(key) for key in ("prompt_tokens", "completion_tokens")]
-    tokens_in, tokens_out = [count if isinstance(count, int) else None for count in counts]
+    tokens_in, tokens_out = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    tokens_in = tokens_in if isinstance(tokens_in, int) else None
+    tokens_out = tokens_out if isinstance(tokens_out, int) else None
     return None if tokens_in is None and tokens_out is None else Tokens(tokens_in, tokens_out)
 
 
@@ -104,14 +108,16 @@ class Pieces:
 
         Of several choices only the first is the answer; what else a piece says stands in the raw delta.
         """
-        parts = event.pop("choices", None) or ()
+        parts = event.pop("choices", None) or []
         for key, value in event.items():
             if value is not None:
                 self.answer[key] = value
-        if not isinstance(parts, (list, tuple)) or not all(isinstance(part, dict) for part in parts):
-            raise DataError(f"an event of the answer has odd choices: {str(parts)[:80]}")
+        if not isinstance(parts, list):
+            raise _odd(parts)
         chunk = None
         for part in parts:
+            if not isinstance(part, dict):
+                raise _odd(parts)
             index = part.get("index") or 0
             known = self.choices.get(index)
             if known is None:
@@ -131,6 +137,10 @@ class Pieces:
             for call in choice.get("message", {}).get("tool_calls") or ():
                 call.pop("index", None)
         return {**self.answer, "choices": [self.choices[index] for index in sorted(self.choices)]}
+
+
+def _odd(parts: Any) -> DataError:
+    return DataError(f"an event of the answer has odd choices: {str(parts)[:80]}")
 
 
 def _join(choice: dict[str, Any], part: dict[str, Any]) -> Chunk | None:
@@ -170,8 +180,13 @@ def _add(message: dict[str, Any], key: str, value: Any) -> bool:
         known = message.get(key) or {}
         message[key] = known
         _add_function(known, value)
-    elif isinstance(value, (str, list)) and isinstance(known := message.get(key), type(value)):
-        message[key] = known + value  # type: ignore[operator]
+    elif isinstance(value, str) and isinstance(known := message.get(key), str):
+        message[key] = known + value
+    elif isinstance(value, list):
+        # Longer and longer ones would be copied with every piece.
+        known = message.get(key)
+        message[key] = known if isinstance(known, list) else []
+        message[key].extend(value)
     else:
         message[key] = value
     return bool(value)

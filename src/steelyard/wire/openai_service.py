@@ -162,10 +162,10 @@ class OpenAIExchange(Exchange):
 
     def _params(self) -> dict[str, Any]:
         """The parameters that all requests of the call have."""
-        first = self.requests[0].params
-        if any(request.params != first for request in self.requests):
+        first, *others = self.requests
+        if others and any(request.params != first.params for request in others):
             raise UsageError("requests with different parameters do not go together")
-        params = {**self.wire.params, **first}
+        params = {**self.wire.params, **first.params}
         params.update(params.pop("extra_body", None) or {})
         if params.pop("stream", False):
             raise UsageError("stream= is not a parameter of an answer")

@@ -17,22 +17,33 @@ from steelyard.media.images import as_image
 from steelyard.media.sounds import read_sound
 from steelyard.types import Message, Part
 
+# What is a dict is found out faster than what else may be a mapping.
+_OBJECT = (dict, Mapping)
+
 
 def has_pictures(prompt: Any) -> bool:
     """Whether pictures or sounds are to be read before the prompt can be sent."""
-    turns = prompt.get("messages") if isinstance(prompt, Mapping) else prompt
+    turns = prompt if isinstance(prompt, (str, list, tuple)) else _content(prompt, "messages")
     if not isinstance(turns, (list, tuple)):
         return False
-    contents = [turn.get("content") for turn in turns if isinstance(turn, Mapping)]
-    parts = [part for content in contents if isinstance(content, (list, tuple)) for part in content]
-    return any(isinstance(part, Part) and part.kind != "text" for part in parts)
+    for turn in turns:
+        content = _content(turn, "content")
+        if not isinstance(content, (list, tuple)):
+            continue
+        if any(isinstance(part, Part) and part.kind != "text" for part in content):
+            return True
+    return False
+
+
+def _content(outer: Any, name: str) -> Any:
+    return outer.get(name) if isinstance(outer, _OBJECT) else None
 
 
 def encode_prompt(prompt: Any, *, detail: str | None = None) -> dict[str, Any]:
     """The messages of a body; a mapping with messages is (the rest of) the body itself."""
     if isinstance(prompt, str):
         return {"messages": [{"role": "user", "content": prompt}]}
-    if isinstance(prompt, Mapping):
+    if isinstance(prompt, _OBJECT):
         if "messages" not in prompt:
             keys = ", ".join(map(str, prompt)) or "none"
             raise UsageError(f"a chat takes a text, turns, or an object with messages (its keys: {keys})")
@@ -41,7 +52,7 @@ def encode_prompt(prompt: Any, *, detail: str | None = None) -> dict[str, Any]:
 
 
 def _encode_turn(turn: Any, detail: str | None) -> dict[str, Any]:
-    if not isinstance(turn, Mapping):
+    if not isinstance(turn, _OBJECT):
         raise UsageError(f"a turn of a chat has a role and a content, this is a {type(turn).__name__}")
     content = turn.get("content")
     if not isinstance(content, (list, tuple)):
