@@ -79,6 +79,15 @@ assert ask("open('/etc/shadow')") in ("forbidden", "exception")
     assert done.returncode == 0, done.stderr
 
 
+def test_what_a_process_said_before_it_broke_is_told(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho no such library >&2\nexit 1\n")
+    python.chmod(0o755)
+    done = run_apart(f"import sys\nsys.executable = {str(python)!r}\n" + ASKING + "examine_walls()")
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.endswith("the process that runs programs does not start: it ended (no such library)")
+
+
 def test_without_any_walls_nothing_is_run(tmp_path: Path) -> None:
     (tmp_path / "HumanEval.jsonl").write_text('{"prompt": "def f():", "entry_point": "f", "test": "1"}\n')
     asked = (

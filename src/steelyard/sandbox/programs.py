@@ -108,14 +108,21 @@ class _Warden:
             [sys.executable, "-s", "-S", "-B", "-c", _START, str(root), *folders],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             env=environment,
             cwd="/",
             start_new_session=True,
         )
-        self._in, self._out = cast("IO[bytes]", self._process.stdin), cast("IO[bytes]", self._process.stdout)
+        self._in, self._out, self._complaints = (
+            cast("IO[bytes]", pipe)
+            for pipe in (self._process.stdin, self._process.stdout, self._process.stderr)
+        )
         self._rest = b""
-        self.about = self._read(_GRACE)
+        try:
+            self.about = self._read(_GRACE)
+        except _Broken:
+            self.end()
+            raise
 
     def run(self, job: _Job) -> Outcome:
         """Run a program to its end."""
@@ -135,7 +142,7 @@ class _Warden:
         """End it, and with it what it runs."""
         self._process.kill()
         self._process.wait()
-        for pipe in (self._in, self._out):
+        for pipe in (self._in, self._out, self._complaints):
             # What was not written yet is lost with its reader.
             with contextlib.suppress(OSError):
                 pipe.close()
@@ -152,7 +159,9 @@ class _Warden:
                     raise _Broken(f"it said nothing for {seconds:g} s")
                 data = os.read(opened, 65536)
                 if not data:
-                    raise _Broken("it ended")
+                    # All that it started has an error stream of its own, so this one ends with it.
+                    why = self._complaints.read().decode(errors="replace").strip().rpartition("\n")[2]
+                    raise _Broken(f"it ended ({why})" if why else "it ended")
                 self._rest += data
             line, _, self._rest = self._rest.partition(b"\n")
             told: dict[str, Any] = json.loads(line)
