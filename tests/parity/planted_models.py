@@ -88,6 +88,29 @@ def rename_model(turns: Any) -> Prompt:
     return [{**turn, "role": {"assistant": "model"}.get(turn["role"], turn["role"])} for turn in turns]
 
 
+def drop_system(turns: Any) -> Prompt:
+    """A chat without its system turn."""
+    return [turn for turn in turns if turn["role"] != "system"]
+
+
+def merge_system(turns: Any) -> Prompt:
+    """A chat whose system turn is the beginning of the user's, as some templates have it."""
+    first, *rest = turns
+    if first["role"] != "system":
+        return list(turns)
+    return [{**rest[0], "content": f"{first['content']}\n{rest[0]['content']}"}, *rest[1:]]
+
+
+def rename_system(turns: Any) -> Prompt:
+    """A chat whose system turn is marked with as many tokens, but others."""
+    return [{**turn, "role": {"system": "sistem"}.get(turn["role"], turn["role"])} for turn in turns]
+
+
+def take_last(turns: Any) -> Prompt:
+    """The last turn of a chat."""
+    return list(turns[-1:])
+
+
 def cut_begin(ids: Tokens, chat: bool) -> Tokens:
     """The last tokens of a prompt."""
     return ids[-128:]
@@ -110,6 +133,10 @@ PLANTS: dict[str, dict[str, Any]] = {
     "no-bos": {"tokens": lambda ids, chat: ids[1:]},
     "double-bos-in-chats": {"tokens": lambda ids, chat: [0, *ids] if chat else ids},
     "system": {"turns": add_system},
+    "system-unread": {"turns": drop_system},
+    "system-merged": {"turns": merge_system},
+    "system-marked": {"turns": rename_system},
+    "last-turn": {"turns": take_last},
     "stop": _STOP,
     "cut-begin": {"tokens": cut_begin},
     "cut-middle": {"tokens": cut_middle},

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from steelyard import Model, Run, check_parity
+from steelyard import Model, Request, Run, answer, check_parity, open_model
 from steelyard.cli import main
 from steelyard.errors import ModelError, UsageError
 from steelyard.models.embedded import Embedded
@@ -25,6 +27,10 @@ NAMED = {
     "no-bos": ["BOS"],
     "double-bos-in-chats": ["BOS"],
     "system": ["system prompt"],
+    "system-unread": ["system prompt"],
+    "system-merged": ["chat template"],
+    "system-marked": ["chat template"],
+    "last-turn": ["chat template", "system prompt"],
     "stop": ["stop words"],
     "cut-begin": ["truncation"],
     "cut-middle": ["truncation"],
@@ -49,8 +55,9 @@ def named(found: Findings) -> list[str]:
 
 
 # The others take a minute: `make test-real`.
-QUICK = {"equal", "template", "double-bos", "system", "stop", "cut-begin", "temperature", "short"}
-QUICK_UNCOUNTED = {"equal", "system", "system+double-bos"}
+QUICK = {"equal", "template", "double-bos", "system", "system-unread", "stop", "cut-begin"}
+QUICK |= {"temperature", "short"}
+QUICK_UNCOUNTED = {"equal", "system", "last-turn", "system+double-bos"}
 PLANTED = [
     pytest.param(plant, counted, marks=[] if plant in quick else [pytest.mark.real])
     for counted, quick in ((True, QUICK | {"system+stop"}), (False, QUICK_UNCOUNTED))
@@ -109,8 +116,6 @@ def test_the_evidence_says_who_and_what(local: Embedded, served: Callable[..., M
 
 
 def test_batches_and_protocols_make_no_difference(local: Embedded, folder: Path, server: Any) -> None:
-    from steelyard import open_model
-
     single = Embedded(folder, batch_size=1, max_tokens=40)
     assert named(check_parity(local, single, **LIMITS)) == []
     texts = open_model(server.url + "/equal", wire="tgi")
@@ -126,10 +131,57 @@ def test_batches_and_protocols_make_no_difference(local: Embedded, folder: Path,
             model.close()
 
 
+def test_nothing_but_the_tokenizer_is_blamed_for_it(local: Embedded, folder: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(folder, tmp_path / "other"))
+    tokenizer = json.loads((other / "tokenizer.json").read_text())
+    tokenizer["model"]["merges"] = tokenizer["model"]["merges"][:25]
+    (other / "tokenizer.json").write_text(json.dumps(tokenizer))
+    cut = Embedded(other, max_tokens=40)
+    try:
+        found = check_parity(local, cut, **LIMITS)
+    finally:
+        cut.close()
+    assert named(found) == ["tokenizer"]
+    assert found.of("chat template").verdict == found.of("truncation").verdict == "unknown"
+
+
+def test_whoever_writes_more_than_is_allowed_is_named(local: Embedded) -> None:
+    def talk(prompt: str) -> str:
+        (said,) = answer(local, [Request("1", prompt, params={"max_tokens": 24})])
+        return said.text
+
+    limits = check_parity(open_model(talk), local, **LIMITS).of("max tokens")
+    assert limits.verdict == "differs" and limits.numbers["side"] == "A"
+    assert "A goes on past the 16 tokens that were allowed" in limits.evidence
+
+
+def test_a_cap_is_named_where_nobody_says_why_answers_end(local: Embedded) -> None:
+    def talk(request: Request) -> str:
+        (said,) = answer(local, [replace(request, params={"max_tokens": 10})])
+        return said.text
+
+    limits = check_parity(local, open_model(talk), **LIMITS).of("max tokens")
+    assert limits.verdict == "differs" and limits.numbers["side"] == "B"
+    assert "after about 10 tokens each, though 16 were allowed" in limits.evidence
+
+
+def test_broken_characters_do_not_hide_noise(tmp_path: Path) -> None:
+    from tiny import write_model
+
+    odd = write_model(tmp_path / "odd", max_position_embeddings=512)
+    exact = Embedded(odd, max_tokens=40)
+    rounded = open_model(odd, engine="huggingface", device="cpu", dtype="bfloat16", max_tokens=40)
+    try:
+        found = check_parity(exact, rounded, **LIMITS)
+        assert named(found) == [] and found.of("dtype noise").verdict == "noise"
+        assert any("\N{REPLACEMENT CHARACTER}" in one.example for one in found.findings)
+    finally:
+        rounded.close()
+        exact.close()
+
+
 def test_noise_is_no_difference_and_other_weights_are(local: Embedded, folder: Path, tmp_path: Path) -> None:
     from service_models import write_service_model
-
-    from steelyard import open_model
 
     rounded = open_model(folder, engine="huggingface", device="cpu", dtype="bfloat16", max_tokens=40)
     other = Embedded(write_service_model(tmp_path / "other", seed=5), max_tokens=40)

@@ -13,13 +13,14 @@ from typing import Any
 from steelyard.parity.findings import MAX_TOKENS, SPACE, STOP, SYSTEM, Finding
 from steelyard.parity.questions import COUNTS, in_form, with_system
 from steelyard.parity.sides import CUT, Pair, finish_of, written_of
-from steelyard.parity.survey import Survey, count, quote, show_pair
+from steelyard.parity.survey import BROKEN, MOSTLY, Survey, count, most_common, quote, show_pair
 from steelyard.types import Response
 
 MOST = 1000
 """How far an answer without a limit is heard."""
 _End = tuple["str | None", "int | None"]
 _TRIED = 6
+_LEAST = 3
 _LONGEST_STOP = 12
 _MENDS = {
     MAX_TOKENS: "give max_tokens on both sides: --max-tokens of eval, or max_tokens=… of the model",
@@ -52,13 +53,23 @@ def examine_ends(survey: Survey) -> None:
     pairs = survey.comparable()
     _examine_space(survey, pairs)
     ended = list(_find_ended(survey, pairs))
-    capped = [one for one in ended if one.at_length]
+    limit = int(survey.params["max_tokens"])
+    full = [one for one in ended if one.at_length and written_of(one.short) == limit]
+    capped = [one for one in ended if one.at_length and one not in full]
     stopped = [one for one in ended if not one.at_length]
+    if over := [one for one in full if (written_of(one.long) or limit + 1) > limit]:
+        _note_disobeyed(survey, over, pairs, limit)
+    if stopped and (length := _length_unsaid(survey, stopped)):
+        told = f"{stopped[0].side} ends {count(len(stopped), 'answer')} after about {length} tokens each, "
+        told += f"though {limit} were allowed, and does not say why"
+        _add(survey, MAX_TOKENS, told, show_pair(stopped[0].pair), side=stopped[0].side)
+        survey.explain([one.pair for one in stopped], MAX_TOKENS)
+        stopped = []
     if capped:
         lengths = sorted({written for one in capped if (written := written_of(one.short)) is not None})
         told = f"{capped[0].side} cuts {count(len(capped), 'answer')} at a length of its own"
         told += f", {_listed(lengths)} tokens" if lengths else ""
-        told += f", though {survey.params.get('max_tokens')} were allowed"
+        told += f", though {limit} were allowed"
         _add(survey, MAX_TOKENS, told, show_pair(capped[0].pair), side=capped[0].side)
         survey.explain([one.pair for one in capped], MAX_TOKENS)
     if stopped:
@@ -86,7 +97,30 @@ def _find_ended(survey: Survey, pairs: Sequence[Pair]) -> Iterator[_Ended]:
 
 def _is_whole(response: Response) -> bool:
     # A character that is cut in two is written by some and kept back by others.
-    return not response.text.endswith("�")
+    return not response.text.endswith(BROKEN)
+
+
+def _note_disobeyed(survey: Survey, over: Sequence[_Ended], pairs: Sequence[Pair], limit: int) -> None:
+    """Note that one side writes more than it is allowed."""
+    side = "B" if over[0].side == "A" else "A"
+    told = f"{side} goes on past the {limit} tokens that were allowed, in {count(len(over), 'answer')}"
+    _add(survey, MAX_TOKENS, told, show_pair(over[0].pair), side=side)
+    survey.explain(
+        [one for one in pairs if one.of(side).text.startswith(one.of(over[0].side).text.rstrip(BROKEN))],
+        MAX_TOKENS,
+    )
+
+
+def _length_unsaid(survey: Survey, stopped: Sequence[_Ended]) -> int | None:
+    """How many tokens most answers have that ended early, where nobody says why they did."""
+    model = survey.a.tokens or survey.b.tokens
+    if model is None or len(stopped) < _LEAST or any(finish_of(one.short) for one in stopped):
+        return None
+    lengths = [len(model.tokens(one.short.text, special=False)) for one in stopped]
+    usual = most_common(lengths)
+    # The same text may be cut into a token more or fewer than it was written in.
+    near = [length for length in lengths if usual is not None and abs(length - usual) <= 1]
+    return usual if len(near) >= MOSTLY * len(lengths) else None
 
 
 def _name_stop(survey: Survey, stopped: Sequence[_Ended]) -> tuple[str, str]:
@@ -95,7 +129,8 @@ def _name_stop(survey: Survey, stopped: Sequence[_Ended]) -> tuple[str, str]:
     words = _stops_in([one.rest for one in stopped if one.side == side])
     told = f"{side} ends {count(len(stopped), 'answer')} where the other side goes on"
     if not words:
-        return f"{told}, each with something else: an end token that only {side} knows", ""
+        told += f", each with something else: an end token that only {side} knows"
+        return told if finish_of(stopped[0].short) else f"{told}, or a limit; it does not say", ""
     other = survey.b if side == "A" else survey.a
     tried = [one for one in stopped if one.side == side and one.pair.question.id not in survey.adjusted][
         :_TRIED
@@ -201,6 +236,8 @@ def _compare_limits(
         return "same", shown, numbers
     if all(a.text == b.text for a, b in zip(heard_a, heard_b)):
         return "same", f"{shown}: the same answers, none cut", numbers
+    if any(finish is None for end in ends.values() for finish, _ in end):
+        return "unknown", f"{shown}: whether at the same length does not show", numbers
     return "unknown", f"{shown}: no limit was reached", numbers
 
 
@@ -229,6 +266,8 @@ def _show_end(finish: str | None, written: int | None) -> str:
     tokens = "an unknown number of tokens" if written is None else f"{written:,} tokens"
     if finish == CUT:
         return f"goes on past {MOST:,} pieces"
+    if finish is None:
+        return f"ends after {tokens} and does not say why"
     return f"is cut at {tokens}" if finish == "length" else f"ends by itself after {tokens}"
 
 

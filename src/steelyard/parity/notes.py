@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from steelyard.parity.findings import BOS, SPACE, SYSTEM, TEMPLATE, TOKENIZER, Finding, Verdict
 from steelyard.parity.questions import CHAT
 from steelyard.parity.sides import Change, Pair
-from steelyard.parity.survey import Survey, share, show_counts
+from steelyard.parity.survey import MOSTLY, RARELY, Survey, share, show_counts, show_pair
 
 _MENDS = {
     TEMPLATE: "use one chat template on both sides (chat_template.jinja; --chat-template of servers)",
@@ -45,6 +45,33 @@ def note_template(survey: Survey, pairs: Sequence[Pair], told: str, example: str
     add(survey, TEMPLATE, "differs", told, example)
     form = pairs[0].question.form
     survey.explain([pair for pair in survey.pairs if pair.question.form == form], TEMPLATE)
+
+
+def note_turns(survey: Survey, chats: Sequence[Pair]) -> bool:
+    """Note that chats of several turns are other prompts, if they alone are answered otherwise."""
+    chats = survey.left(chats)
+    single = [pair for pair in chats if pair.question.turns == 1]
+    several = [pair for pair in chats if pair.question.turns > 1]
+    if not several or share(single) < MOSTLY or share(several) > RARELY:
+        return False
+    if not is_named(survey, TEMPLATE):
+        told = f"{agreed(single)} chats of one turn are answered alike, and {agreed(several)} of several"
+        add(survey, TEMPLATE, "differs", told, show_pair(several[0]))
+    survey.explain(several, TEMPLATE)
+    return True
+
+
+def is_named(survey: Survey, cause: str) -> bool:
+    """Whether a cause was looked at already and seen to differ."""
+    return any(one.cause == cause and one.verdict == "differs" for one in survey.found)
+
+
+def doubt_system(survey: Survey) -> None:
+    """Note that a system prompt which is always there looks as another template does."""
+    for place, one in enumerate(survey.found):
+        if one.cause == SYSTEM and one.verdict == "same":
+            told = "one that is added to every chat would look as the template does"
+            survey.found[place] = Finding(SYSTEM, "unknown", told)
 
 
 def explain_system(survey: Survey) -> None:

@@ -14,7 +14,17 @@ from steelyard.parity.findings import NOISE, UNEXPLAINED, WEIGHTS, Finding
 from steelyard.parity.questions import CHAT, TEXT, likely_choices
 from steelyard.parity.sampling import try_plain
 from steelyard.parity.sides import Pair, Side
-from steelyard.parity.survey import MOSTLY, Survey, agree, count, most_common, place_of, share, show_pair
+from steelyard.parity.survey import (
+    MOSTLY,
+    Survey,
+    agree,
+    count,
+    is_clear,
+    most_common,
+    place_of,
+    share,
+    show_pair,
+)
 from steelyard.types import Request, Response
 
 _NOTHING = 1e-4
@@ -38,10 +48,12 @@ def examine_numbers(survey: Survey, form: str) -> None:
     left = [
         pair for pair in survey.comparable() if not pair.equal and pair.question.id not in survey.explained
     ]
-    gaps = [_gap(survey, pair) for pair in left[:_TRIED]]
+    # Tokens that were no whole characters are not found again in a text.
+    clear = [pair for pair in left if is_clear(pair, place_of(pair) + 1)]
+    gaps = [_gap(survey, pair) for pair in clear[:_TRIED]]
     known = [gap for gap in gaps if gap is not None]
     close = _CLOSE if apart is None else max(_CLOSEST, 10 * apart)
-    parted = bool(left) and len(known) == len(gaps) and max(known) <= close
+    parted = bool(known) and len(known) == len(gaps) and max(known) <= close
     noisy = apart is not None and _NOTHING < apart <= _NOISE
     others = apart is not None and apart > _NOISE
     if left and not (parted and noisy) and not others and try_plain(survey, left):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from steelyard.types import Message, Prompt, Sample
 
 TEXT, CHAT = "text", "chat"
-DOT = "chat-system-short"
+DOT, LONG = "chat-system-short", "chat-system-long"
 
 _TEXTS = {
     "word": "Paris",
@@ -98,7 +98,7 @@ def chats() -> list[Question]:
         Question("chat-space-behind", [_user("What comes after 2, 3, 5? ")], spaced=True),
         *(Question(f"chat-of-{n}", _talk(n), turns=n) for n in (2, 3)),
         Question(DOT, [_system("."), _user(_ONE)], system=True),
-        Question("chat-system-long", [_system(_LONG_SYSTEM), _user(_ONE)], system=True),
+        Question(LONG, [_system(_LONG_SYSTEM), _user(_ONE)], system=True),
         Question("chat-system-code", [_system(_LONG_SYSTEM), _user(_SAYING[1])], system=True),
         *(
             Question(f"chat-system-of-{n}", [_system(_LONG_SYSTEM), *_talk(n)], system=True, turns=n)

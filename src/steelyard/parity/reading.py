@@ -6,6 +6,7 @@ The evidence is how many tokens more B reads than A, cell by cell:
     the same in every chat, and more         the template begins or ends otherwise
     more with every turn                     the template marks turns otherwise
     gone, or other, with a system turn       a system prompt of one side's own
+    only with a system turn                  the template puts it otherwise, or a side reads none
     other from text to text                  another tokenizer
 
 Where a service counts nothing, what is left is which answers agree, and what a model of this process
@@ -14,49 +15,25 @@ would say with another BOS.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 from steelyard.parity.findings import BOS, SPACE, SYSTEM, TEMPLATE, TOKENIZER
-from steelyard.parity.notes import add, agreed, explain_system, note_begin, note_template, retell_begin
-from steelyard.parity.questions import CHAT, DOT, TEXT
-from steelyard.parity.sides import Pair, Side, read_of
-from steelyard.parity.survey import MOSTLY, RARELY, Survey, count, most_common, share, show_counts, show_pair
+from steelyard.parity.notes import (
+    add,
+    agreed,
+    doubt_system,
+    is_named,
+    note_begin,
+    note_template,
+    note_turns,
+    retell_begin,
+)
+from steelyard.parity.questions import CHAT, TEXT
+from steelyard.parity.shifts import Shifts, measure_shifts, tell_more
+from steelyard.parity.sides import Pair
+from steelyard.parity.survey import MOSTLY, RARELY, Survey, count, share, show_counts, show_pair
+from steelyard.parity.system import examine_system, leave_unread
 from steelyard.parity.uncounted import examine_uncounted
-
-
-@dataclass
-class Shifts:
-    """How many tokens more B reads in one form, as far as it tells; `base` is common to all of it."""
-
-    cells: dict[tuple[bool, int], int]
-    odd: list[Pair]
-    spaced: list[Pair]
-
-    def of(self, system: bool, turns: int) -> int | None:
-        """The shift of one cell."""
-        return self.cells.get((system, turns))
-
-    @property
-    def turn(self) -> int:
-        """By how much it grows from turn to turn."""
-        for system in (False, True):
-            one, two = self.of(system, 1), self.of(system, 2)
-            if one is not None and two is not None:
-                return two - one
-        return 0
-
-    @property
-    def system(self) -> int:
-        """By how much a system turn changes it."""
-        without, with_it = self.of(False, 1), self.of(True, 1)
-        return 0 if without is None or with_it is None else with_it - without
-
-    @property
-    def base(self) -> int:
-        """What is left of it where a system prompt is given."""
-        found = self.of(True, 1) if self.system else self.of(False, 1)
-        return found or 0
 
 
 def examine_prompts(survey: Survey) -> None:
@@ -66,14 +43,22 @@ def examine_prompts(survey: Survey) -> None:
     pairs = [pair for pair in pairs if pair.question.id not in survey.explained]
     texts = [pair for pair in pairs if pair.question.form == TEXT]
     chats = [pair for pair in pairs if pair.question.form == CHAT]
-    shifts = {TEXT: _shift(texts), CHAT: _shift(chats)}
-    _examine_tokenizer(survey, shifts)
-    if shifts[TEXT] is None and shifts[CHAT] is None:
+    if all(pair.offset is None for pair in pairs):
+        add(survey, TOKENIZER, "unknown", "the services do not say how many tokens they read")
         if survey.a.main != survey.b.main:
-            _examine_template(survey, texts, chats, shifts, [])
+            _examine_template(survey, texts, chats, {TEXT: None, CHAT: None}, [])
         examine_uncounted(survey, texts, chats)
         return
-    _examine_system(survey, chats, shifts[CHAT])
+    chats = leave_unread(survey, chats)
+    shifts = {TEXT: measure_shifts(texts), CHAT: measure_shifts(chats)}
+    _examine_tokenizer(survey, shifts)
+    if is_named(survey, TOKENIZER):
+        for cause in (SYSTEM, BOS, TEMPLATE):
+            if not is_named(survey, cause):
+                add(survey, cause, "unknown", "the tokens of the same texts differ already")
+        return
+    chats = examine_system(survey, chats, shifts[CHAT])
+    shifts[CHAT] = measure_shifts(chats)
     begun = [
         form
         for form in (TEXT, CHAT)
@@ -84,30 +69,20 @@ def examine_prompts(survey: Survey) -> None:
     _examine_template(survey, texts, chats, shifts, begun)
 
 
-def _shift(pairs: Sequence[Pair]) -> Shifts | None:
-    """How many tokens more B reads; None where nobody tells."""
-    counted = [pair for pair in pairs if pair.offset is not None]
-    if not counted:
-        return None
-    cells: dict[tuple[bool, int], int] = {}
-    plain = [pair for pair in counted if not pair.question.spaced]
-    for cell in {pair.question.cell for pair in plain}:
-        cells[cell] = most_common(pair.offset for pair in plain if pair.question.cell == cell) or 0
-    odd = [pair for pair in counted if pair.offset != cells.get(pair.question.cell, pair.offset)]
-    spaced = [pair for pair in odd if pair.question.spaced]
-    return Shifts(cells, [pair for pair in odd if not pair.question.spaced], spaced)
-
-
-def _examine_tokenizer(survey: Survey, shifts: dict[str, Shifts | None]) -> None:
+def _examine_tokenizer(survey: Survey, shifts: Mapping[str, Shifts | None]) -> None:
     """Whether texts are cut into other tokens, or lose the space at their ends."""
     known = [one for one in shifts.values() if one is not None]
     odd = [pair for one in known for pair in one.odd]
     spaced = [pair for one in known for pair in one.spaced]
-    if not known:
-        add(survey, TOKENIZER, "unknown", "the services do not say how many tokens they read")
+    texts = shifts[TEXT]
+    if odd and texts is not None and not texts.odd:
+        told = f"B reads {_range({pair.offset for pair in odd})} in {count(len(odd), 'chat')}, unlike in the "
+        told += "others and in texts: what turns say is changed"
+        note_template(survey, odd, told, show_counts(odd[0]))
+        add(survey, TOKENIZER, "same", "the tokens of different texts differ by nothing of their own")
     elif odd:
         differing = {pair.offset for pair in odd}
-        told = f"B reads {_range(differing)} tokens more than A in {count(len(odd), 'prompt')}"
+        told = f"B reads {_range(differing)} in {count(len(odd), 'prompt')}"
         add(survey, TOKENIZER, "differs", f"{told}, unlike in the others", show_counts(odd[0]))
         forms = {pair.question.form for pair in odd}
         survey.explain([pair for pair in survey.pairs if pair.question.form in forms], TOKENIZER)
@@ -115,43 +90,9 @@ def _examine_tokenizer(survey: Survey, shifts: dict[str, Shifts | None]) -> None
         add(survey, TOKENIZER, "same", "the tokens of different texts differ by nothing of their own")
     if spaced and not odd:
         offsets = _range({pair.offset for pair in spaced})
-        told = f"B reads {offsets} tokens more than A in {count(len(spaced), 'prompt')} with space at an end"
+        told = f"B reads {offsets} in {count(len(spaced), 'prompt')} with space at an end"
         add(survey, SPACE, "differs", told, show_counts(spaced[0]))
         survey.explain(spaced, SPACE)
-
-
-def _examine_system(survey: Survey, chats: Sequence[Pair], shift: Shifts | None) -> None:
-    """Whether one side has a system prompt of its own where none is given."""
-    if shift is None or shift.of(True, 1) is None or shift.of(False, 1) is None:
-        known = "chats could not be asked with a system turn" if chats else "no chats were asked of both"
-        add(survey, SYSTEM, "unknown", known)
-        return
-    own = {side.label: _has_own(chats, side, survey) for side in (survey.a, survey.b)}
-    if shift.turn == 0 and shift.system == 0:
-        add(survey, SYSTEM, "same", "a system turn changes nothing in how many tokens more are read")
-        return
-    if shift.turn and own["A"] == own["B"]:
-        add(survey, SYSTEM, "same", "none that a system turn would take the place of shows on one side alone")
-        return
-    without, with_it = shift.of(False, 1) or 0, shift.of(True, 1) or 0
-    adds = own["B"] if own["A"] != own["B"] else without > with_it
-    side = "B" if adds else "A"
-    told = f"without a system turn B reads {_more(without)} than A, with one {_more(with_it)}: "
-    told += f"{side} adds its own"
-    example = next(show_counts(pair) for pair in chats if pair.question.cell == (False, 1))
-    add(survey, SYSTEM, "differs", told, example, side=side, tokens=abs(without - with_it))
-    explain_system(survey)
-
-
-def _has_own(chats: Sequence[Pair], side: Side, survey: Survey) -> bool:
-    """Whether a chat of one side becomes no longer by a short system turn: it took the place of another."""
-    read = {
-        pair.question.id: read_of(pair.a if side is survey.a else pair.b)
-        for pair in chats
-        if pair.question.id in (DOT, "chat-1")
-    }
-    short, none = read.get(DOT), read.get("chat-1")
-    return short is not None and none is not None and short <= none
 
 
 def _examine_begin(survey: Survey, pairs: Sequence[Pair], shift: Shifts | None) -> bool:
@@ -177,7 +118,7 @@ def _examine_template(
     survey: Survey,
     texts: Sequence[Pair],
     chats: Sequence[Pair],
-    shifts: dict[str, Shifts | None],
+    shifts: Mapping[str, Shifts | None],
     begun: Sequence[str],
 ) -> None:
     """Whether what stands around turns, or around texts, is another one."""
@@ -188,31 +129,30 @@ def _examine_template(
         if not set(survey.a.ways) & set(survey.b.ways):
             survey.explain(survey.pairs, TEMPLATE)
         return
+    if is_named(survey, TEMPLATE):
+        note_turns(survey, chats)
+        return
     shift, flat = shifts[CHAT], shifts[TEXT]
     if shift is not None and shift.turn:
-        told = (
-            f"B reads {_more(shift.of(False, 1) or 0)} than A in a chat of one turn, and {_more(shift.turn)} "
-        )
-        told += "with every further question"
+        told = f"B reads {tell_more(shift.of(False, 1) or 0)} in a chat of one turn, and "
+        told += f"{tell_more(shift.turn)} with every further question"
         example = show_counts(next(pair for pair in chats if pair.offset is not None))
         note_template(survey, chats, told, example)
     elif shift is not None and shift.base and CHAT not in begun:
-        told = f"B reads {_more(shift.base)} than A in every chat, however long: the template begins or ends "
+        told = f"B reads {tell_more(shift.base)} in every chat, however long: the template begins or ends "
         told += "otherwise, or has a system text that is always there"
         note_template(survey, chats, told, show_counts(chats[0]))
+        doubt_system(survey)
     elif flat is not None and flat.base and TEXT not in begun:
-        told = f"B reads {_more(flat.base)} than A in every text: something is put around them"
+        told = f"B reads {tell_more(flat.base)} in every text: something is put around them"
         note_template(survey, texts, told, show_counts(texts[0]))
     elif chats and not _are_known(survey, chats) and share(chats) <= RARELY and share(texts) >= MOSTLY:
         told = "texts are answered alike and chats are not, though both read as many tokens"
         note_template(survey, chats, told, show_pair(next(pair for pair in chats if not pair.equal)))
     elif shift is not None:
-        add(
-            survey,
-            TEMPLATE,
-            "same",
-            f"as many tokens in every chat, of one turn or several{_except_causes(survey)}",
-        )
+        alike = f"as many tokens in every chat, of one turn or several{_except_causes(survey)}"
+        if not note_turns(survey, chats):
+            add(survey, TEMPLATE, "same", alike)
     else:
         add(survey, TEMPLATE, "unknown", "no chats were asked of both")
 
@@ -226,12 +166,11 @@ def _except_causes(survey: Survey) -> str:
     return f", but for the {' and the '.join(named)}" if named else ""
 
 
-def _more(number: int) -> str:
-    return (
-        f"{count(abs(number), 'token')} {'more' if number > 0 else 'fewer'}" if number else "as many tokens"
-    )
-
-
 def _range(numbers: set[int | None]) -> str:
     known = sorted(number for number in numbers if number is not None)
-    return f"{known[0]}" if len(known) == 1 else f"{known[0]} to {known[-1]}"
+    low, high = known[0], known[-1]
+    if low == high:
+        return tell_more(low)
+    if low < 0 < high:
+        return f"{-low} tokens fewer to {high} more than A"
+    return f"{low} to {high} tokens more than A" if high > 0 else f"{-high} to {-low} tokens fewer than A"

@@ -46,9 +46,12 @@ def examine_room(survey: Survey, form: str, *, longest: int) -> None:
     refused = [one for one in found if (one.plain.a.error is None) != (one.plain.b.error is None)]
     good = [one for one in found if one.plain.good]
     cut = [one for one in good if expected is not None and one.plain.offset not in (None, expected)]
-    cut = cut or _find_unseen(survey, good, form, expected)
+    cut = cut or _find_unseen(survey, good, form)
     if refused or cut:
         _add(survey, refused, cut, expected)
+    elif expected is None and _is_counted(survey, form):
+        told = "the tokens of short prompts differ already, and by different numbers"
+        survey.found.append(Finding(TRUNCATION, "unknown", told))
     elif not any(one.plain.good for one in found):
         survey.found.append(Finding(TRUNCATION, "unknown", "no long prompt was answered by both sides"))
     else:
@@ -76,17 +79,23 @@ def _explain(survey: Survey, whole: Sequence[Pair], cut: Sequence[_Long]) -> Non
 
 
 def _expected(survey: Survey, form: str) -> int | None:
-    """How many tokens more B reads of short prompts of the form."""
-    return most_common(pair.offset for pair in survey.short(form))
+    """How many tokens more B reads of short prompts of the form; None where that is not one number."""
+    offsets = {pair.offset for pair in survey.short(form)}
+    return offsets.pop() if len(offsets) == 1 else None
 
 
-def _find_unseen(survey: Survey, good: Sequence[_Long], form: str, expected: int | None) -> list[_Long]:
+def _find_unseen(survey: Survey, good: Sequence[_Long], form: str) -> list[_Long]:
     """The prompts of which one side has not seen what the other has, by what they say."""
     found = [one for one in good if _differs_by_part(one)]
     if share(survey.short(form)) >= MOSTLY:
         return found
     # Where short prompts are answered otherwise already, that a change makes no difference may be chance.
-    return found if expected is None and len(found) > 1 else []
+    return found if len(found) > 1 and not _is_counted(survey, form) else []
+
+
+def _is_counted(survey: Survey, form: str) -> bool:
+    """Whether both sides say how many tokens they read."""
+    return any(pair.offset is not None for pair in survey.short(form))
 
 
 def _differs_by_part(one: _Long) -> bool:
@@ -123,12 +132,10 @@ def _name_cut(survey: Survey, one: _Long, expected: int | None) -> tuple[str, st
     missing = None if offset is None or expected is None else offset - expected
     if missing:
         label = "B" if missing < 0 else "A"
-        told = (
-            f"reads {count(abs(missing), 'token')} fewer than there are in a prompt of about {one.length:,}"
-        )
+        told = f"reads {count(abs(missing), 'token')} fewer than there are in a prompt of {_size(one)}"
     else:
         label = "B" if len(one.unseen("B")) > len(one.unseen("A")) else "A"
-        told = f"does not see all of a prompt of about {one.length:,} tokens"
+        told = f"does not see all of a prompt of {_size(one)}"
     side, other = (survey.b, survey.a) if label == "B" else (survey.a, survey.b)
     unseen = one.unseen(label) - one.unseen("A" if label == "B" else "B")
     lost = _retold_end(survey, side, other, one) or (next(iter(unseen)) if len(unseen) == 1 else "")
@@ -154,6 +161,12 @@ def _tell_alike(found: Sequence[_Long]) -> str:
     told = f"both read prompts of about {answered[-1].length:,} tokens alike"
     refused = [one for one in found if one.plain.a.error and one.plain.b.error]
     return told + (f", and refuse those of about {refused[0].length:,}" if refused else "")
+
+
+def _size(one: _Long) -> str:
+    """How long a prompt is: as it was counted, else about."""
+    read = [known for known in map(read_of, (one.plain.a, one.plain.b)) if known is not None]
+    return f"{max(read):,} tokens" if read else f"about {one.length:,} tokens"
 
 
 def _read(response: Response) -> str:

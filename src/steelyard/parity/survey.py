@@ -14,6 +14,8 @@ from steelyard.parity.sides import Change, Pair, Side
 MOSTLY = 0.8
 """The share of answers that is taken for all: some may differ by noise or for a cause of their own."""
 RARELY = 0.2
+BROKEN = "\N{REPLACEMENT CHARACTER}"
+"""What is written where a character was cut in two."""
 _SHOWN = 40
 # A text that is the beginning of another one by chance is shorter than this.
 _LEAST = 4
@@ -58,6 +60,12 @@ class Survey:
         kept = [self.adjusted.get(p.question.id, p) for p in good if p.question.id not in self.explained]
         return kept + [p for name, p in self.adjusted.items() if name in self.explained]
 
+    def left(self, pairs: Iterable[Pair]) -> list[Pair]:
+        """Those that are not bound to differ, and those that are, made so that they are not."""
+        known = [pair for pair in pairs if pair.question.id not in self.explained]
+        made = [self.adjusted[p.question.id] for p in pairs if p.question.id in self.adjusted]
+        return [pair for pair in known if pair.question.id not in self.adjusted] + made
+
     def retell(self, pairs: Sequence[Pair], change: Change, back: Change) -> list[Pair]:
         """The pairs as they would be, were the prompts of the side in this process changed in tokens.
 
@@ -87,6 +95,11 @@ def agree(pair: Pair) -> bool:
 def share(pairs: Sequence[Pair], holds: Callable[[Pair], bool] = agree) -> float:
     """The share of pairs that something holds for; 0 of none."""
     return sum(map(holds, pairs)) / len(pairs) if pairs else 0.0
+
+
+def is_clear(pair: Pair, end: int) -> bool:
+    """Whether both answers are of whole characters up to a place."""
+    return not any(BROKEN in one.text[:end] for one in (pair.a, pair.b))
 
 
 def place_of(pair: Pair) -> int:

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from steelyard.parity.findings import BOS, SYSTEM, TEMPLATE
-from steelyard.parity.notes import add, agreed, explain_system, note_begin, note_template, retell_begin
+from steelyard.parity.findings import BOS, TEMPLATE
+from steelyard.parity.notes import (
+    add,
+    agreed,
+    is_named,
+    note_begin,
+    note_template,
+    note_turns,
+    retell_begin,
+)
 from steelyard.parity.sides import Pair
 from steelyard.parity.survey import MOSTLY, RARELY, Survey, share, show_pair
+from steelyard.parity.system import examine_system_unsaid
 
 
 def examine_uncounted(survey: Survey, texts: Sequence[Pair], chats: Sequence[Pair]) -> None:
@@ -20,33 +29,19 @@ def examine_uncounted(survey: Survey, texts: Sequence[Pair], chats: Sequence[Pai
     )
     chats = [survey.adjusted.get(pair.question.id, pair) for pair in chats]
     alike = f"{agreed([*texts, *chats])} answers agree; {unsaid}"
-    with_system = [pair for pair in chats if pair.question.system]
-    without = [pair for pair in chats if not pair.question.system]
-    if without and share(with_system) >= MOSTLY and share(without) <= RARELY:
-        told = f"{agreed(with_system)} chats with a system turn are answered alike, of those without "
-        add(survey, SYSTEM, "differs", f"{told}{agreed(without)}", show_pair(without[0]))
-        explain_system(survey)
-        without = []
-    else:
-        add(survey, SYSTEM, "same" if share(chats) >= MOSTLY else "unknown", alike)
+    chats = examine_system_unsaid(survey, chats, alike, otherwise="unknown")
     if not any(begun):
-        agreeing = share([*texts, *with_system, *without]) >= MOSTLY
+        agreeing = share([*texts, *chats]) >= MOSTLY
         add(survey, BOS, "same" if agreeing else "unknown", alike)
-    if any(one.cause == TEMPLATE for one in survey.found):
+    if note_turns(survey, chats) or is_named(survey, TEMPLATE):
         return
-    single = [pair for pair in chats if pair.question.turns == 1]
-    several = [pair for pair in chats if pair.question.turns > 1]
-    if several and share(single) >= MOSTLY and share(several) <= RARELY:
-        told = f"{agreed(single)} chats of one turn are answered alike, and {agreed(several)} of several"
-        add(survey, TEMPLATE, "differs", told, show_pair(several[0]))
-        survey.explain(several, TEMPLATE)
-    elif chats and share(chats) <= RARELY and share(texts) >= MOSTLY:
+    if chats and share(chats) <= RARELY and share(texts) >= MOSTLY:
         told = (
             f"{agreed(texts)} texts are answered alike, and {agreed(chats)} chats: what is put around turns"
         )
         note_template(survey, chats, f"{told} differs", show_pair(chats[0]))
     else:
-        add(survey, TEMPLATE, "same" if share([*with_system, *without]) >= MOSTLY else "unknown", alike)
+        add(survey, TEMPLATE, "same" if share(chats) >= MOSTLY else "unknown", alike)
 
 
 def _examine_begin_uncounted(survey: Survey, pairs: Sequence[Pair], asked: Sequence[Pair]) -> bool:
