@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import platform
 import sys
 from collections.abc import Mapping
@@ -69,7 +70,10 @@ def test_nothing_is_left(ended: Mapping[str, Outcome]) -> None:
     assert not Path("/var/tmp/steelyard-was-here").exists()
     # All that programs run in has no child left, and the same processes go on to run others.
     wardens = [
-        path.parent for path in Path("/proc").glob("[0-9]*/cmdline") if b"sandbox.warden" in _read(path)
+        path.parent
+        for path in Path("/proc").glob("[0-9]*/cmdline")
+        if b"sandbox.warden" in _read(path)
+        and b"\nPPid:\t%d\n" % os.getpid() in _read(path.parent / "status")
     ]
     children = [(warden / "task" / warden.name / "children").read_text() for warden in wardens]
     assert len(wardens) >= 1
