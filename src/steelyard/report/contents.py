@@ -24,6 +24,11 @@ from steelyard.store import Run
 from steelyard.types import Record, Response, Tokens
 
 _KEPT_FAILED = 2000
+# Of which tokens a service says more, where, and as a part of which.
+_DETAILS = (
+    ("cached", "prompt_tokens_details", "input"),
+    ("reasoning", "completion_tokens_details", "output"),
+)
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
@@ -78,12 +83,13 @@ def read_contents(run: Run, *, by: Sequence[str] | None = None, keep: int = 0) -
     """
     wanted_by, by = by, fields_of(run) if by is None else by
     summary = Summary(known_metrics(run), repeat=_repeat(run), extract=known_extractor(run), fields=by)
-    contents = Contents(run, [], price=stored_price(run.about))
+    contents = Contents(run, stored_results(run), price=stored_price(run.about))
     examples: dict[str, str] = {}
     columns: set[str] = set()
     kept_failed = 0
     for record in run.records():
-        summary.add(record)
+        if by or not contents.results:
+            summary.add(record)
         _measure(contents, record, examples)
         columns.update(name for name in by if name in record.sample.meta)
         wanted = record.response.error is not None and kept_failed < _KEPT_FAILED
@@ -94,7 +100,7 @@ def read_contents(run: Run, *, by: Sequence[str] | None = None, keep: int = 0) -
         hint = "steelyard explain shows the columns of a sample"
         raise UsageError(f"no sample of {run.path} has a column {missing[0]!r}", hint=hint)
     contents.reasons = Counter({examples[reason]: count for reason, count in contents.reasons.items()})
-    contents.results = stored_results(run) or summary.results()
+    contents.results = contents.results or summary.results()
     contents.by = {name: summary.by(name) for name in by if name in columns}
     contents.kept.sort(key=lambda record: record.index)
     return contents
@@ -165,7 +171,7 @@ def _measure(contents: Contents, record: Record, examples: dict[str, str]) -> No
         contents.known += 1
     elif response.tokens is not None:
         contents.counted += 1
-        contents.tokens.update(_count_tokens(response, response.tokens))
+        _count_tokens(contents.tokens, response, response.tokens)
     if response.timing is not None and response.error is None:
         contents.latency.append(response.timing.latency)
         if response.timing.ttft is not None:
@@ -181,24 +187,24 @@ def _measure(contents: Contents, record: Record, examples: dict[str, str]) -> No
 def is_known(response: Response) -> bool:
     """Whether an answer was given before and came out of a cache."""
     # A service may say the same word of itself; what was asked has its times.
-    told = isinstance(response.raw, Mapping) and response.raw.get("cached") is True
-    return told and response.timing is None
+    if response.timing is not None:
+        return False
+    return isinstance(response.raw, Mapping) and response.raw.get("cached") is True
 
 
-def _count_tokens(response: Response, tokens: Tokens) -> dict[str, int]:
-    """The tokens of an answer by what they were for, as far as a service says."""
-    counts = {"input": tokens.input or 0, "output": tokens.output or 0}
-    usage = response.raw.get("usage") if isinstance(response.raw, Mapping) else None
-    if isinstance(usage, Mapping):
-        for kind, of, within in (
-            ("cached", "prompt_tokens_details", "input"),
-            ("reasoning", "completion_tokens_details", "output"),
-        ):
-            details = usage.get(of)
-            count = details.get(f"{kind}_tokens") if isinstance(details, Mapping) else None
-            if isinstance(count, int) and 0 <= count <= counts[within]:
-                counts[kind] = count
-    return counts
+def _count_tokens(counts: Counter[str], response: Response, tokens: Tokens) -> None:
+    """Add the tokens of an answer by what they were for, as far as a service says."""
+    most = {"input": tokens.input or 0, "output": tokens.output or 0}
+    counts["input"] += most["input"]
+    counts["output"] += most["output"]
+    usage = response.raw.get("usage") if isinstance(response.raw, dict) else None
+    if not isinstance(usage, dict):
+        return
+    for kind, of, within in _DETAILS:
+        details = usage.get(of)
+        count = details.get(f"{kind}_tokens") if isinstance(details, dict) else None
+        if isinstance(count, int) and 0 <= count <= most[within]:
+            counts[kind] += count
 
 
 def _reason_of(record: Record, error: str) -> str:
