@@ -104,7 +104,8 @@ def _note_disobeyed(survey: Survey, over: Sequence[_Ended], pairs: Sequence[Pair
     """Note that one side writes more than it is allowed."""
     side = "B" if over[0].side == "A" else "A"
     told = f"{side} goes on past the {limit} tokens that were allowed, in {count(len(over), 'answer')}"
-    _add(survey, MAX_TOKENS, told, show_pair(over[0].pair), side=side)
+    mend = f"have {side} obey max_tokens: it may know it by another name, or not be sent it"
+    survey.found.append(Finding(MAX_TOKENS, "differs", told, show_pair(over[0].pair), mend, {"side": side}))
     survey.explain(
         [one for one in pairs if one.of(side).text.startswith(one.of(over[0].side).text.rstrip(BROKEN))],
         MAX_TOKENS,
@@ -235,7 +236,7 @@ def _compare_limits(
     if seen_equal:
         return "same", shown, numbers
     if all(a.text == b.text for a, b in zip(heard_a, heard_b)):
-        return "same", f"{shown}: the same answers, none cut", numbers
+        return "same", f"{shown}: the same answers", numbers
     if any(finish is None for end in ends.values() for finish, _ in end):
         return "unknown", f"{shown}: whether at the same length does not show", numbers
     return "unknown", f"{shown}: no limit was reached", numbers
