@@ -125,6 +125,8 @@ def test_retry_after_is_obeyed(said: Any) -> None:
 def test_a_wait_of_hours_is_an_error_at_once() -> None:
     with serving(reply(status=429, headers={"Retry-After": "7200"})) as service:
         assert "asks to wait 7200 s" in (ask(quick(service, retries=1), "a")[0].error or "")
+    with serving(reply(status=429, headers={"Retry-After-Ms": "9" * 5000})) as service:
+        assert "asks to wait inf s" in (ask(quick(service, retries=1), "a")[0].error or "")
     with serving(reply(status=503, headers={"Retry-After": "soon"}), reply(["ok"])) as service:
         assert ask(quick(service, retries=1), "a")[0].text == "ok"
 

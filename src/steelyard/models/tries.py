@@ -135,7 +135,7 @@ def read_retry_after(answer: Answer) -> float | None:
     """How many seconds a service asks to be left alone: a number, or a date."""
     said = answer.headers.get("retry-after-ms", "").strip()
     if said.isdecimal():
-        return int(said) / 1000
+        return float(said) / 1000
     said = answer.headers.get("retry-after", "").strip()
     if not said:
         return None
