@@ -238,7 +238,7 @@ def _describe_serve(parser: Parser) -> None:
     add(
         "--wires",
         metavar="NAMES",
-        help="the protocols, with commas between: openai, tgi, triton, mindie, plain (all of them)",
+        help="the protocols, with commas between: openai, tgi, triton, kserve, mindie, plain (all of them)",
     )
     add("--host", metavar="ADDRESS", help="where to listen (127.0.0.1: only this machine can ask)")
     add("--port", type=read_number(int, 0), metavar="N", help="the port (8000); 0 takes any that is free")

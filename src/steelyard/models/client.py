@@ -34,6 +34,7 @@ A = TypeVar("A", Answer, Stream)
 
 _SHOWN = 500
 _MOST_HOPS = 5
+_LONGEST_FETCH = 60.0
 _PHASES = ("connect_", "first_byte_", "idle_", "")
 _BUSY = (429, 529)
 # What a service cannot do it cannot do the next time either, nor speak another HTTP, nor sign us in.
@@ -173,8 +174,10 @@ class Client:
     async def fetch(self, path: str) -> Answer:
         """What the same service answers to a GET of another path."""
         origin, target = self._find_origin(path)
+        # Nothing is computed for it: a service that says nothing for so long says nothing.
+        limits = self.limits._replace(total=min(_LONGEST_FETCH, self.limits.total or _LONGEST_FETCH))
         try:
-            answer = await origin.send("GET", target, headers=self.credentials.headers, limits=self.limits)
+            answer = await origin.send("GET", target, headers=self.credentials.headers, limits=limits)
         except OSError as error:
             raise ModelError(self._describe(error)) from error
         if answer.status != 200:
