@@ -230,7 +230,7 @@ def test_the_door_asks_the_server(served: tuple[str, str], ours: Model) -> None:
             assert text.rstrip("\ufffd") == expected.text.rstrip("\ufffd")
             measured = model.measurements[-1]
             assert measured["tokens_in"] == expected.tokens.input
-            assert 0 < measured["ttft"] < measured["seconds"]
+            assert 0 < measured["ttft"] <= measured["seconds"]
             assert model.predict_on_image(files()["png"], "What does it show?")
 
 
