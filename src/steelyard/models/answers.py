@@ -145,9 +145,7 @@ class Question:
         raw: dict[str, Any] = {"tokens": counts, "greedy": self.greedy}
         if self.told:
             raw["looks"] = self.looks
-        return Response(
-            scores=tuple(self.scores), tokens=Tokens(len(self.prompt) + sum(counts), 0), raw=raw
-        )
+        return Response(scores=tuple(self.scores), tokens=Tokens(len(self.prompt) + sum(counts), 0), raw=raw)
 
 
 @dataclass(slots=True)
