@@ -30,7 +30,7 @@ COMMAND = ("eval", "--model", "./see.py:look", "--data", "scans/docs.jsonl", "--
 class Quiet(SimpleHTTPRequestHandler):
     """Serves a folder and says nothing."""
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: object) -> None:
         pass
 
 
