@@ -111,12 +111,21 @@ class Timing:
     piece of the answer came, `done` when the last of it was in. A local model that is fed tokens
     has a chunk a token; its `done` is when the answer was handed over, which is the end of the
     batch that it was answered in, so the speed of writing is (n - 1) / (last - first) of its chunks.
+
+    `sent` is when the question was handed to an open connection; `connecting` says how long opening
+    that took before, `held` how long before that a limit of requests in flight kept it back.
+    `first_byte` is when anything came of the answer, its head too. `taken_by` says who took the times
+    of what came: the "kernel" as it arrived, or the "reader" when it was read.
     """
 
     due: float
     sent: float
     chunks: Sequence[float] = ()
     done: float = 0.0
+    first_byte: float | None = None
+    connecting: float = 0.0
+    held: float = 0.0
+    taken_by: str | None = None
 
     @property
     def latency(self) -> float:
@@ -125,8 +134,8 @@ class Timing:
 
     @property
     def lag(self) -> float:
-        """How late we were in sending."""
-        return self.sent - self.due
+        """How late we were in sending, but for what a limit or a connection cost."""
+        return self.sent - self.due - self.held - self.connecting
 
     @property
     def ttft(self) -> float | None:

@@ -1,0 +1,1 @@
+"""load(model, workload): what a service does under a given load."""

@@ -1,0 +1,1 @@
+"""What the times of many answers say, taken from the shards of a run."""

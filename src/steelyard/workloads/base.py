@@ -1,0 +1,64 @@
+"""What a workload is: anything that gives Sessions, the same ones each time.
+
+    class Greetings:
+        name = "greetings"
+
+        def identity(self):
+            return {"workload": self.name}
+
+        def __iter__(self):
+            for n in count():
+                yield Session(str(n), [Turn("Good morning!", max_tokens=16)])
+
+An endless workload ends with the load; one that ends, ends the load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from steelyard.types import Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One question of a session.
+
+    Behind the first turn of a session a text is what the user says next: the turns before it, with
+    the model's own answers, stand before it. `think` is how many seconds the user takes before asking.
+    `params` go with the request, beside `max_tokens`; `target` is what a right answer says, if known.
+    """
+
+    prompt: Prompt
+    max_tokens: int | None = None
+    think: float = 0.0
+    params: Mapping[str, Any] = field(default_factory=dict)
+    target: Any = None
+    tokens_in: int | None = None
+    """How many tokens the prompt was made to have, where it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What one user asks, turn by turn; `at` is the second in which the first is due, if recorded."""
+
+    id: str
+    turns: Sequence[Turn]
+    at: float | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Workload(Protocol):
+    """Sessions, and what they are called; two of equal identity give equal ones."""
+
+    name: str
+
+    def identity(self) -> Mapping[str, Any]:
+        """All that shapes the sessions."""
+        ...
+
+    def __iter__(self) -> Iterator[Session]:
+        """The sessions, from the first."""
+        ...
