@@ -11,7 +11,8 @@ import shlex
 from argparse import Action, Namespace
 
 from steelyard.builtin import BUILTINS
-from steelyard.cli.parser import Parser, build_parser
+from steelyard.cli.flags.base import Parser
+from steelyard.cli.parser import build_parser
 from steelyard.cli.screen import show
 
 _NAMES = {
@@ -21,6 +22,8 @@ _NAMES = {
     "task": "tasks",
     "metric": "metrics",
     "extract": "extractors",
+    "workload": "workloads",
+    "check_answers": "tasks",
 }
 
 

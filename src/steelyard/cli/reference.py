@@ -6,7 +6,8 @@ import sys
 from argparse import Action
 from pathlib import Path
 
-from steelyard.cli.parser import Parser, build_parser
+from steelyard.cli.flags.base import Parser
+from steelyard.cli.parser import build_parser
 
 _HEAD = """# The command
 

@@ -26,6 +26,27 @@ def read_duration(text: str) -> float:
     return value
 
 
+def read_rate(text: str) -> float:
+    """How many a second; a number a second, a minute or an hour."""
+    found = re.fullmatch(r"([\d.]+) ?(?:/ ?(s|m|min|h))?", text.strip().lower())
+    try:
+        value = float(found[1]) / _SECONDS[(found[2] or "s")[0]] if found else 0.0
+    except ValueError:
+        value = 0.0
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a rate: 5, 0.5, 300/m, 1000/h")
+    return value
+
+
+def read_workers(text: str) -> int | str:
+    """A number of processes, or auto."""
+    if text == "auto":
+        return text
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither auto nor a number of processes")
+    return int(text)
+
+
 def read_failures(text: str) -> float:
     """A number of failures, or a share of all questions below 1; infinite for all of them."""
     found = re.fullmatch(r"(\d+)|(\d+(?:\.\d+)?) ?%", text.strip())

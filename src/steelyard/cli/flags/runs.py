@@ -1,0 +1,60 @@
+"""The flags of the verbs that read stored runs: report, explain, compare, score."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from steelyard.cli.flags.base import VALUES, Parser, add_field, add_forms, add_prices
+from steelyard.cli.values import read_number
+
+
+def describe_report(parser: Parser) -> None:
+    """What `steelyard report` takes."""
+    _add_runs(parser)
+    add = parser.add_argument
+    add_field(add)
+    add_prices(add)
+    add("--answers", metavar="FILE", type=Path, help="also write id;model_answer of one run as CSV")
+    add_forms(parser)
+
+
+def describe_explain(parser: Parser) -> None:
+    """What `steelyard explain` takes."""
+    parser.add_argument("run", metavar="RUN", type=Path, help="the folder of a run")
+    parser.add_argument(
+        "id", metavar="ID", help="the id of a sample, or ID#TURN where it was asked several times"
+    )
+    parser.add_argument("--json", action="store_true", help="print the stored records as JSON")
+
+
+def describe_compare(parser: Parser) -> None:
+    """What `steelyard compare` takes."""
+    parser.add_argument("base", metavar="RUN", type=Path, help="the run that others are compared with")
+    parser.add_argument("others", metavar="OTHER", nargs="+", type=Path, help="the runs to compare with it")
+    parser.add_argument("--metric", action="append", metavar="NAME", help="only these metrics; repeatable")
+    parser.add_argument(
+        "--flips", type=read_number(int, 0), metavar="N", help="how many changed samples to name (10)"
+    )
+    add_forms(parser)
+
+
+def describe_score(parser: Parser) -> None:
+    """What `steelyard score` takes."""
+    add = parser.add_argument
+    add("run", metavar="RUN", type=Path, help="the folder of a run")
+    add(
+        "--metric",
+        nargs="+",
+        action="append",
+        metavar=("REF", VALUES),
+        required=True,
+        help="how an answer is scored (a judge with model=REF), in the place of what did; repeatable",
+    )
+    add("--extract", metavar="RULE", help="what is taken out of an answer before it is scored")
+    add("--json", action="store_true", help="print one JSON document in the place of a table")
+
+
+def _add_runs(parser: Parser) -> None:
+    parser.add_argument(
+        "runs", metavar="RUN", nargs="+", type=Path, help="the folder of a run, or of a series"
+    )
