@@ -63,9 +63,10 @@ async def read_answer(model: BaseAPIModel, answer: Answer, output: Output) -> li
     empty = True
     for data, end in _read_events(body):
         model.find_error(data)
-        empty, before = False, (output.content, output.reasoning_content, len(output.time_points))
+        empty, before = False, (output.content, output.reasoning_content)
         await _parse(model, model.parse_stream_response, data, output)
-        if before != (output.content, output.reasoning_content, len(output.time_points)):
+        # What only names a role, counts tokens or ends the answer is no piece of it.
+        if before != (output.content, output.reasoning_content):
             ends.append(end)
     if empty:
         raise CutShort("the answer had no event")

@@ -18,6 +18,7 @@ from steelyard.wire.base import Exchange, Wire
 from steelyard.wire.reading import Answer
 
 _LENGTHS = ("max_tokens", "max_completion_tokens", "max_new_tokens")
+_THOUGHTS = ("reasoning", "reasoning_content")
 _DOCUMENTED = ("get_request_body", "parse_text_response", "parse_stream_response", "generate", "_get_url")
 
 
@@ -95,7 +96,10 @@ class WiredAPIModel(BaseAPIModel):
         output.exchange = output.exchange or self._open()
         piece = output.exchange.decode_event(msgspec.json.encode(data))
         if piece is not None:
+            delta = piece.raw.get("delta", {}) if isinstance(piece.raw, Mapping) else {}
+            thoughts = [delta.get(name) for name in _THOUGHTS]
             output.content += piece.text
+            output.reasoning_content += next((t for t in thoughts if isinstance(t, str)), "")
             output.record_time_point()
 
     async def read_answer(self, answer: Answer, output: Output) -> list[float]:
@@ -125,7 +129,7 @@ def write(response: Response, output: Output, *, content: str | None = None) -> 
     """Write a response of the engine in `output`; what it says is `content`, if that is known better."""
     raw = dict(response.raw) if isinstance(response.raw, Mapping) else {}
     output.content = response.text if content is None else content
-    thoughts = [raw.pop(name, None) for name in ("reasoning", "reasoning_content")]
+    thoughts = [raw.pop(name, None) for name in _THOUGHTS]
     output.reasoning_content = next(filter(None, thoughts), "")
     counts = response.tokens or (None, None)
     output.input_tokens, output.output_tokens = counts[0] or 0, counts[1] or 0
