@@ -13,8 +13,9 @@ from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import Any
 
-from ais_bench.benchmark.models.api_models.base_api import TRANSPORT, BaseAPIModel
+from ais_bench.benchmark.models.api_models.base_api import BaseAPIModel
 from ais_bench.benchmark.models.api_models.hung import ServiceModel
+from ais_bench.benchmark.models.api_models.transport import TRANSPORT
 from ais_bench.benchmark.models.api_models.wired import WiredAPIModel
 from ais_bench.benchmark.models.calls import pick
 from ais_bench.benchmark.models.found import is_ours

@@ -11,38 +11,26 @@ How it is sent, tried again, timed and collected is not the class's to know.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from typing import Any
 
 import msgspec
 
 from ais_bench.benchmark.models.api_models.addresses import find_base, join_path
 from ais_bench.benchmark.models.api_models.answers import collect, read_answer
+from ais_bench.benchmark.models.api_models.transport import AT_ONCE, find_served, transport_of
 from ais_bench.benchmark.models.calls import pick, settle
 from ais_bench.benchmark.models.output import Output
 from ais_bench.benchmark.models.templates import APITemplateParser, LMTemplateParser
-from steelyard.errors import DataError, ModelError
+from steelyard.errors import DataError
 from steelyard.models.client import Client
 from steelyard.models.credentials import read_secret
 from steelyard.wire.openai import OpenAI
 from steelyard.wire.reading import Answer
 
 __all__ = ["APITemplateParser", "BaseAPIModel"]
-
-
-TRANSPORT = frozenset(
-    {
-        *("verify", "cert", "proxy", "backoff", "patience", "retry_budget", "retry_statuses"),
-        *("connect_timeout", "first_byte_timeout", "tokens_per_minute", "connections"),
-    }
-)
-"""Options of the engine's client that a configuration may name as well."""
-
-# A lower rate means none.
-_LEAST_RATE = 0.1
 
 
 class BaseAPIModel:
@@ -55,6 +43,7 @@ class BaseAPIModel:
     """How many requests are sent in a second; as fast as they are wanted where it is less than 0.1."""
     batch_size: int = 1
     """How many requests are under way at a time."""
+    _under_load = False
 
     def __init__(  # noqa: PLR0917 - in the documented order
         self,
@@ -101,17 +90,7 @@ class BaseAPIModel:
     def _get_service_model_path(self) -> str:
         """The name of the first model that the service lists, which is asked for it once."""
         if self._service_model is None:
-            client = self._connect(join_path(self.base_url, "v1/models"))
-            try:
-                # On a thread, because whoever makes a model may be inside a loop.
-                with ThreadPoolExecutor(1) as pool:
-                    answer = pool.submit(asyncio.run, client.fetch(client.credentials.target)).result()
-                self._service_model = str(msgspec.json.decode(answer.body)["data"][0]["id"])
-            except (ModelError, msgspec.DecodeError, UnicodeDecodeError, LookupError, TypeError) as odd:
-                said = odd if isinstance(odd, ModelError) else "its answer is no list of models"
-                raise ModelError(
-                    f"no model is named, and {client.where} lists none: {said}", hint="model=NAME"
-                ) from odd
+            self._service_model = find_served(self._connect(join_path(self.base_url, "v1/models")))
         return self._service_model
 
     async def get_request_body(self, input: Any, max_out_len: int, output: Output, **args: Any) -> Any:  # noqa: A002
@@ -173,6 +152,12 @@ class BaseAPIModel:
         """The connections to where requests are sent."""
         return self._connect(self.address())
 
+    def under_load(self) -> BaseAPIModel:
+        """The same service as a load test asks it: over connections of its own, each question once."""
+        other = copy(self)
+        other._clients, other._under_load = {}, True
+        return other
+
     def close(self) -> None:
         """Close the connections kept open."""
         for client in self._clients.values():
@@ -180,19 +165,11 @@ class BaseAPIModel:
 
     def transport(self) -> dict[str, Any]:
         """How the service is asked, as options of the engine's client."""
-        return {
-            "headers": {name: str(value) for name, value in self.headers.items()},
-            "timeout": None,
-            "first_byte_timeout": self.timeout,
-            "idle_timeout": self.timeout,
-            "retries": max(int(self.retry), 1) - 1,
-            "rate_limit": self.request_rate if self.request_rate >= _LEAST_RATE else None,
-            "concurrency": max(int(self.batch_size), 1),
-            **{name: getattr(self, name) for name in TRANSPORT if hasattr(self, name)},
-        }
+        return transport_of(self)
 
     def _connect(self, url: str) -> Client:
         if url not in self._clients:
             self.sent_headers = dict(self.headers)
-            self._clients[url] = Client(url, read_failure=self.read_failure, **self.transport())
+            options = self.transport() | (AT_ONCE if self._under_load else {})
+            self._clients[url] = Client(url, read_failure=self.read_failure, **options)
         return self._clients[url]
