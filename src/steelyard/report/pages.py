@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
-
-from steelyard import __version__
 from steelyard.metrics.extraction import Extractor
 from steelyard.metrics.summary import Result
 from steelyard.report.asking import tell_asking
 from steelyard.report.comparison import Measured, Pairing
 from steelyard.report.contents import Contents, known_extractor, title_of
+from steelyard.report.documents import fill_document
 from steelyard.report.doubts import doubt_run
 from steelyard.report.overview import Overview
 from steelyard.report.pictures import Finder, Thumbnails
@@ -70,27 +64,15 @@ def _draw(
     pictures: Thumbnails | None = None,
     pairings: Sequence[Any] = (),
 ) -> str:
-    home = files(__package__)
-    template, style, script = (
-        (home / name).read_text("utf-8") for name in ("page.html", "page.css", "page.js")
-    )
-    # Only this very script may run, whatever a prompt or an answer may say.
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    allowed = f"style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
-    drawn = pictures.style() if pictures is not None else ""
-    # Pictures stand in the page itself; none is ever fetched.
-    images = "img-src data:; " if drawn else ""
-    policy = f"default-src 'none'; {images}{allowed}; base-uri 'none'; form-action 'none'"
-    engine = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return engine.from_string(template).render(
+    return fill_document(
+        "page.html",
+        styles=["page.css"],
+        script="page.js",
+        drawn=pictures.style() if pictures is not None else "",
         title=title,
         runs=runs,
         overview=overview,
         pairings=pairings,
-        style=Markup(style + drawn),  # noqa: S704 - our own file, digits and base64
-        script=Markup(script),  # noqa: S704 - our own file
-        policy=policy,
-        version=__version__,
     )
 
 
