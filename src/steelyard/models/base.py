@@ -70,6 +70,16 @@ class Model:
         """The same model, asked in one of its ways how likely choices are."""
         return self
 
+    def under_load(self, *, keep: bool = True) -> Model:
+        """The same model as a load test asks it: each request once and at once, in pieces where it can.
+
+        Unless `keep`, nobody looks at the texts of its answers, which may then be forgotten.
+        """
+        return self
+
+    async def warm(self, connections: int) -> None:
+        """Have so many connections ready before they are needed, where there are any to be had."""
+
     async def doubt(self, error: str) -> SteelyardError | None:
         """Why no question can be answered, asked where the first answers fail; None if nothing is known."""
         return None

@@ -14,20 +14,23 @@ import asyncio
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from copy import copy
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from steelyard.errors import DataError, ModelError, UsageError, describe
 from steelyard.models.batches import clock
 from steelyard.models.credentials import Auth, Credentials
+from steelyard.models.delivery import Delivery
 from steelyard.models.limits import Budget, Gate, Health, Pace
 from steelyard.models.tries import Fault, Tries, find_fault, read_retry_after
 from steelyard.wire.addresses import read_address
 from steelyard.wire.connection import BrokenAnswer, ConnectionLost, SlowAnswer, TimeLimits
 from steelyard.wire.events import EventReader
 from steelyard.wire.origin import NoAddress, Origin, RefusedByProxy, Stream
-from steelyard.wire.reading import Answer
+from steelyard.wire.reading import Answer, Reading
+
+__all__ = ["Client", "Delivery"]
 
 T = TypeVar("T")
 A = TypeVar("A", Answer, Stream)
@@ -42,18 +45,6 @@ _LASTING = (501, 505, 506, 510, 511)
 _LETTERS_A_TOKEN = 4.0
 # Errors whose message says all.
 _SPEAKING = (BrokenAnswer, ConnectionLost, SlowAnswer, NoAddress, RefusedByProxy)
-
-
-@dataclass(slots=True)
-class Delivery(Generic[T]):
-    """What came of one question: a value or a failure; when its last try began and ended, how many tries."""
-
-    value: T | None
-    failure: str
-    begun: float
-    done: float
-    tries: int
-    answer: Answer | None = None
 
 
 class Client:
@@ -117,6 +108,7 @@ class Client:
         self._tokens_a_byte = 1 / _LETTERS_A_TOKEN
         self._health = Health(patience, stalled=max(20, 3 * concurrency))
         self._budget = Budget(retry_budget, least=max(10, 2 * concurrency))
+        self._once = False
         self._connections = float("inf") if connections is None else float(connections)
         self._gates: list[Gate] = []
 
@@ -140,7 +132,27 @@ class Client:
         `read` says what is wanted of an answer; CutShort from it counts as a broken connection, any
         other DataError as a failure. `url` is another address to ask at.
         """
+        if self._once:
+            return self._ask_once(body, read, url, headers)
         return self._insist(Origin.send, body, read, url, headers)
+
+    def under_load(self, url: str | None = None) -> Client:
+        """The same service over the same connections, asked each question once and at once.
+
+        `url` is another address of it, where it is to be asked instead.
+        """
+        other = copy(self)
+        other._once = True
+        if url is not None:
+            other.credentials = self.credentials.aiming_at(url)
+        return other
+
+    async def warm(self, connections: int) -> None:
+        """Open so many connections ahead; a ModelError where the service does not take them."""
+        try:
+            await self._origin.warm(connections, self.limits)
+        except OSError as error:
+            raise ModelError(self._describe(error)) from error
 
     async def open(
         self, body: bytes, *, url: str | None = None, headers: Mapping[str, str] | None = None
@@ -200,6 +212,31 @@ class Client:
         """Close the connections kept open."""
         for origin in (self._origin, *self._others.values()):
             origin.close()
+
+    async def _ask_once(
+        self,
+        body: bytes,
+        read: Callable[[Answer], T | Awaitable[T]],
+        url: str | None,
+        headers: Mapping[str, str] | None,
+    ) -> Delivery[T]:
+        """Send once, whatever comes of it."""
+        origin, target = (self._origin, self.credentials.target) if url is None else self._find_origin(url)
+        sent = self.credentials.headers if headers is None else {**self.credentials.headers, **headers}
+        reading, begun = Reading(), clock()
+        post = partial(origin.send, "POST", headers=sent, body=body, limits=self.limits)
+        try:
+            answer = await post(target, reading=reading)
+            if 300 <= answer.status < 400:
+                answer = await self._follow(post, origin, target, answer)
+            if 200 <= answer.status < 300:
+                found: Any = read(answer)
+                value: T = await found if hasattr(found, "__await__") else found
+                return Delivery(value, "", begun, answer.done, 1, answer)
+            failure = self._explain(answer)
+        except (DataError, OSError) as error:
+            answer, failure = reading.answer_so_far(), self._describe(error)
+        return Delivery(None, failure, begun, answer.done or clock(), 1, answer)
 
     async def _insist(
         self,

@@ -6,6 +6,7 @@ import base64
 import os
 import re
 from collections.abc import Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
@@ -103,6 +104,13 @@ class Credentials:
         found += [quote(secret, safe="") for secret in found]
         # The longest first, so that no rest of one is left over; one or two letters are no secret.
         return sorted({secret for secret in found if len(secret) > 2}, key=len, reverse=True)
+
+    def aiming_at(self, url: str) -> Credentials:
+        """The same for another path of the same service."""
+        other = copy(self)
+        query = self.target.partition("?")[2]
+        other.target = read_address(url).target.partition("?")[0] + (f"?{query}" if query else "")
+        return other
 
     def mask(self, text: str) -> str:
         """A text without the secrets."""

@@ -117,6 +117,19 @@ class HttpModel(Model):
         other._boxes = WeakKeyDictionary()
         return other
 
+    def under_load(self, *, keep: bool = True) -> HttpModel:
+        """The same service over the same connections: nothing is tried again, held back or given up."""
+        other = copy(self)
+        other.wire = self.wire.streamed() or self.wire
+        # Some protocols stream at another path.
+        other.client = self.client.under_load(other.wire.locate(self._address))
+        other.batch_size, other._boxes = 1, WeakKeyDictionary()
+        return other
+
+    async def warm(self, connections: int) -> None:
+        """Open so many connections ahead."""
+        await self.client.warm(connections)
+
     async def doubt(self, error: str) -> SteelyardError | None:
         """Whether the address, the protocol, the model's name or the key is wrong."""
         return await explain(self.client, self.wire, error)
@@ -231,7 +244,7 @@ class HttpModel(Model):
 
         delivery = await self.client.deliver(body, read=read, headers=exchange.headers or None)
         responses, chunks = delivery.value or ((), ())
-        timing = Timing(due=sent, sent=delivery.begun, chunks=chunks, done=delivery.done)
+        timing = delivery.timing(sent, chunks)
         if delivery.value is None:
             return [Response(error=delivery.failure, timing=timing)] * len(requests)
         if self.client.counts_tokens:

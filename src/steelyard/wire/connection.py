@@ -177,6 +177,7 @@ class Connection:
                 # It has said farewell before.
                 raise ConnectionLost("the connection was closed before an answer came") from error
             message = self._outgoing.read()
+        reading.sent, reading.taken_by = clock(), "reader"
         self._send(message)
 
     def finish(self) -> bool:

@@ -17,6 +17,7 @@ import ssl
 import weakref
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
+from time import perf_counter as clock
 from typing import Any
 from urllib.parse import urljoin
 
@@ -29,6 +30,8 @@ from steelyard.wire.reading import Answer, Reading
 _NO_LIMITS = TimeLimits(None, None, None, None)
 # 303 asks for a GET of something else; the others, of a POST again.
 _MOVED = (301, 302, 307, 308)
+# A service takes only so many new connections at a time.
+_DIALLED = 64
 
 
 class RefusedByProxy(ConnectionError):
@@ -71,14 +74,17 @@ class Origin:
         headers: Mapping[str, str],
         body: bytes = b"",
         limits: TimeLimits = _NO_LIMITS,
+        reading: Reading | None = None,
     ) -> Answer:
-        """Send one request and read its whole answer."""
+        """Send one request and read its whole answer; `reading` takes it, and knows of it if it breaks."""
         place, message = self._place(), self._message(method, target, headers, body)
         connection, fresh = place.take(), False
+        reading = Reading() if reading is None else reading
         while True:
             if connection is None:
+                begun = clock()
                 connection, fresh = await self._connect(place, limits), True
-            reading = Reading()
+                reading.connecting = clock() - begun
             try:
                 connection.ask(message, reading, limits)
                 while not reading.whole:
@@ -140,6 +146,17 @@ class Origin:
         if self.address.scheme == "unix":
             return there.target if location.startswith("/") and not location.startswith("//") else None
         return there.target if there[:4] == self.address[:4] else None
+
+    async def warm(self, connections: int, limits: TimeLimits = _NO_LIMITS) -> None:
+        """Have so many connections open that nobody uses; an OSError where one cannot be opened."""
+        place = self._place()
+        wanted = iter(range(connections - len(place.idle)))
+
+        async def open_some() -> None:
+            for _ in wanted:
+                place.idle.append(await self._connect(place, limits))
+
+        await asyncio.gather(*(open_some() for _ in range(min(_DIALLED, connections))))
 
     def close(self) -> None:
         """Close the connections that nobody uses."""

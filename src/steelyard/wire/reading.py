@@ -26,7 +26,8 @@ class Answer(NamedTuple):
     """What a service answered; the names of the headers are in lower case.
 
     `stamps` says when each piece of the body was in, and where in it the piece ended; `done` when
-    all was.
+    all was. `sent` is when the question went out, after so many seconds of `connecting`, and
+    `first_byte` when anything came of the answer; `taken_by` says who took the times of what came.
     """
 
     status: int
@@ -34,6 +35,10 @@ class Answer(NamedTuple):
     body: bytes
     stamps: Sequence[tuple[float, int]] = ()
     done: float = 0.0
+    sent: float = 0.0
+    connecting: float = 0.0
+    first_byte: float | None = None
+    taken_by: str | None = None
 
     def when(self, ends: Sequence[int]) -> list[float]:
         """When what ends at these places of the body was in; nothing where nobody knows."""
@@ -48,7 +53,8 @@ class Reading:
 
     __slots__ = (
         "_ahead", "_feed", "_left", "_packing", "_pieces", "_size", "_tunnel",
-        "begun", "done", "excess", "headers", "keeps", "opened", "stamps", "status", "whole",
+        "begun", "connecting", "done", "excess", "first_byte", "headers", "keeps", "opened", "sent", "stamps",
+        "status", "taken_by", "whole",
     )  # fmt: skip
 
     def __init__(self, *, tunnel: bool = False) -> None:
@@ -58,7 +64,9 @@ class Reading:
         self.begun = self.opened = self.whole = False
         self.keeps = False
         self.excess = b""
-        self.done = 0.0
+        self.sent = self.connecting = self.done = 0.0
+        self.first_byte: float | None = None
+        self.taken_by: str | None = None
         self.stamps: list[tuple[float, int]] = []
         self._tunnel = tunnel
         self._ahead = b""
@@ -73,7 +81,8 @@ class Reading:
         if self.whole:
             self.excess += block
             return
-        self.begun = True
+        if not self.begun:
+            self.begun, self.first_byte = True, at
         self._feed(block, at)
 
     def end(self, at: float) -> None:
@@ -93,7 +102,24 @@ class Reading:
         """The answer, which is whole."""
         if self._packing is not None:
             self._unpack(self._packing)
-        return Answer(self.status, self.headers, b"".join(self._pieces), self.stamps, self.done)
+        return Answer(
+            self.status, self.headers, b"".join(self._pieces), self.stamps, self.done,
+            self.sent, self.connecting, self.first_byte, self.taken_by,
+        )  # fmt: skip
+
+    def answer_so_far(self) -> Answer:
+        """What is known of an answer that did not become whole: its times."""
+        return Answer(
+            self.status,
+            self.headers,
+            b"",
+            (),
+            0.0,
+            self.sent,
+            self.connecting,
+            self.first_byte,
+            self.taken_by,
+        )
 
     def take(self) -> bytes:
         """The body, as far as it came since it was last taken."""
