@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from threading import Event, Thread
 from typing import NamedTuple
+
+import psutil
 
 
 class Measured(NamedTuple):
@@ -40,6 +44,34 @@ def measure(command: Sequence[str | Path], *, folder: Path | None = None, fails:
         sys.exit(f"{' '.join(map(str, command))} ended with {process.returncode}:\n{output[-3000:]}")
     cpu = used.ru_utime + used.ru_stime
     return Measured(time.monotonic() - begun, cpu, used.ru_maxrss / 1024, output)
+
+
+def measure_tree(command: Sequence[str | Path], *, folder: Path | None = None) -> Measured:
+    """As `measure`, where a command has processes of its own: the memory is what all held together."""
+    stop, most = Event(), [0.0]
+    others = {process.pid for process in psutil.Process().children(recursive=True)}
+
+    def look() -> None:
+        while not stop.wait(0.2):
+            most[0] = max(most[0], _memory_of_children(others))
+
+    watcher = Thread(target=look)
+    watcher.start()
+    try:
+        found = measure(command, folder=folder)
+    finally:
+        stop.set()
+        watcher.join()
+    return found._replace(rss_mb=max(found.rss_mb, most[0]))
+
+
+def _memory_of_children(others: Collection[int]) -> float:
+    """What the processes begun here hold, but for others, in MB; what several hold is shared out."""
+    held = 0
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            held += 0 if process.pid in others else process.memory_full_info().pss
+    return held / 2**20
 
 
 def measure_median(command: Sequence[str | Path], *, times: int = 3, folder: Path | None = None) -> Measured:
