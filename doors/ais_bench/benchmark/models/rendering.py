@@ -36,6 +36,14 @@ class Rendered(Model):
         """The same model, asked in one of its ways how likely choices are."""
         return Rendered(self.model.asking(likelihood), self._render, template=self._template)
 
+    def under_load(self, *, keep: bool = True) -> Model:
+        """The model under load, told the same."""
+        return Rendered(self.model.under_load(keep=keep), self._render, template=self._template)
+
+    async def warm(self, connections: int) -> None:
+        """Open so many connections ahead, where there are any."""
+        await self.model.warm(connections)
+
     async def doubt(self, error: str) -> SteelyardError | None:
         """Why no question can be answered."""
         return await self.model.doubt(error)

@@ -27,7 +27,7 @@ _STRATEGIES = ("linear", "exponential")
 
 @dataclass(frozen=True, kw_only=True)
 class Wishes:
-    """What a command line says of all load tests: questions before the first, and for how long clients press."""
+    """What a command line says of all load tests: how many warm up, and for how long clients press."""
 
     warmups: int = 1
     pressure: float | None = None

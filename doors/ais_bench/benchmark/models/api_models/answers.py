@@ -16,7 +16,6 @@ from ais_bench.benchmark.models.calls import settle
 from ais_bench.benchmark.models.output import Output
 from steelyard.errors import DataError, SteelyardError, describe
 from steelyard.models.client import Delivery
-from steelyard.types import Timing
 from steelyard.wire.base import CutShort
 from steelyard.wire.events import are_events, read_events
 from steelyard.wire.reading import Answer
@@ -48,8 +47,8 @@ async def collect(model: BaseAPIModel, body: Any, output: Output) -> None:
         output.error_info = delivery.failure
     output.success = not output.error_info
     pieces = delivery.value or []
-    output.time_points = [delivery.begun, *(pieces or [delivery.done])]
-    output.timing = Timing(due=delivery.begun, sent=delivery.begun, chunks=pieces, done=delivery.done)
+    output.timing = delivery.timing(delivery.begun, pieces)
+    output.time_points = [output.timing.sent, *(pieces or [delivery.done])]
 
 
 async def read_answer(model: BaseAPIModel, answer: Answer, output: Output) -> list[float]:

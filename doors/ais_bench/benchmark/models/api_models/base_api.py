@@ -20,7 +20,7 @@ import msgspec
 
 from ais_bench.benchmark.models.api_models.addresses import find_base, join_path
 from ais_bench.benchmark.models.api_models.answers import collect, read_answer
-from ais_bench.benchmark.models.api_models.transport import AT_ONCE, find_served, transport_of
+from ais_bench.benchmark.models.api_models.transport import find_served, transport_of
 from ais_bench.benchmark.models.calls import pick, settle
 from ais_bench.benchmark.models.output import Output
 from ais_bench.benchmark.models.templates import APITemplateParser, LMTemplateParser
@@ -170,6 +170,6 @@ class BaseAPIModel:
     def _connect(self, url: str) -> Client:
         if url not in self._clients:
             self.sent_headers = dict(self.headers)
-            options = self.transport() | (AT_ONCE if self._under_load else {})
-            self._clients[url] = Client(url, read_failure=self.read_failure, **options)
+            client = Client(url, read_failure=self.read_failure, **self.transport())
+            self._clients[url] = client.under_load() if self._under_load else client
         return self._clients[url]

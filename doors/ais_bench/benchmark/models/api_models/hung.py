@@ -45,6 +45,15 @@ class ServiceModel(Model):
         where = {"url": client.url, "headers": client.credentials.shown_headers}
         return {**told, "model": plain(getattr(self.made, "model", None)), **where}
 
+    def under_load(self, *, keep: bool = True) -> ServiceModel:
+        """The same class, asked over connections of its own: nothing is tried again or held back."""
+        check_streams(type(self.made))
+        return ServiceModel(self.made.under_load(), name=self._name, options=self.options)
+
+    async def warm(self, connections: int) -> None:
+        """Open so many connections ahead."""
+        await self.made.client().warm(connections)
+
     async def ask(self, request: Request) -> Response:
         """Ask one thing; whatever the class raises is a failed answer."""
         asked, made = clock(), self.made
@@ -113,3 +122,13 @@ def _time(output: Output, asked: float) -> Timing:
     return Timing(
         due=asked, sent=asked, chunks=[p for p in output.time_points[1:] if asked <= p <= done], done=done
     )
+
+
+def check_streams(cls: type[BaseAPIModel]) -> None:
+    """Refuse a class that cannot be load-tested: nothing in it reads an answer as it comes."""
+    if (
+        cls.parse_stream_response is BaseAPIModel.parse_stream_response
+        and cls.generate is BaseAPIModel.generate
+    ):
+        hint = "a load test needs the pieces of an answer: write parse_stream_response(data, output)"
+        raise UsageError(f"{cls.__name__} has no parse_stream_response()", hint=hint)

@@ -22,11 +22,6 @@ TRANSPORT = frozenset(
 )
 """Options of the engine's client that a configuration may name as well."""
 
-AT_ONCE: dict[str, Any] = {
-    "retries": 0, "patience": 0.0, "rate_limit": None, "tokens_per_minute": None, "connections": None,
-}  # fmt: skip
-"""Options under which a question is sent when it is asked, once, whatever became of others."""
-
 LEAST_RATE = 0.1
 """A lower rate means none."""
 
