@@ -1,0 +1,260 @@
+"""How a Performance is computed from the columns of a stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steelyard.timings.arrivals import count_arrivals
+from steelyard.timings.columns import Columns
+from steelyard.timings.concurrency import Staircase
+from steelyard.timings.gaps import count_gaps, describe_gaps
+from steelyard.timings.intervals import (
+    batch_by,
+    bound_level,
+    bound_mean,
+    bound_rate,
+    bound_share,
+    count_batches,
+    find_effect,
+)
+from steelyard.timings.performance import MEASURES, Performance
+from steelyard.timings.statistics import LEVELS, Interval, Statistics
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+_UNFINISHED = ("partial", "interrupted", "stopped")
+_MOST_TURNS = 50
+
+OF_ALL = ("lag", "connecting", "held")
+"""What is told of every request, answered or not: it is ours, and not the service's."""
+
+
+def measure_columns(
+    columns: Columns,
+    *,
+    window: tuple[float, float] | None = None,
+    limits: Mapping[str, float] | None = None,
+) -> Performance:
+    """What the requests of a stage, or those sent in a part of it, showed."""
+    asked = columns.select(~columns.check) if columns.check.any() else columns
+    return _measure_requests(asked, everything=columns, window=window, limits=limits)
+
+
+def take_measures(columns: Columns) -> dict[str, Floats]:
+    """What is measured of each request by itself, NaN where it is not there."""
+    sent, done, first = columns.sent, columns.done, columns.first
+    e2el, ttft = done - sent, first - sent
+    tokens_in, tokens_out = _or_nan(columns.tokens_in), _or_nan(columns.tokens_out)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        tpot = np.where((tokens_out >= 2) & (columns.events >= 2), (e2el - ttft) / (tokens_out - 1), np.nan)
+        output_speed, prefill_speed = tokens_out / e2el, tokens_in / ttft
+    return {
+        "e2el": e2el,
+        "ttft": ttft,
+        "tpot": tpot,
+        "e2el_due": done - columns.due,
+        "ttft_due": first - columns.due,
+        "first_byte": columns.first_byte - sent,
+        "output_speed": np.where(np.isfinite(output_speed), output_speed, np.nan),
+        "prefill_speed": np.where(np.isfinite(prefill_speed), prefill_speed, np.nan),
+        "input_tokens": tokens_in,
+        "output_tokens": tokens_out,
+        "lag": columns.lag,
+        "connecting": columns.connecting,
+        "held": columns.held,
+    }
+
+
+def describe(values: Floats, times: Floats) -> Statistics:
+    """The statistics of values that were had at these times."""
+    there = np.isfinite(values)
+    values, times = values[there], times[there]
+    n = len(values)
+    if not n:
+        return Statistics()
+    batches = count_batches(n)
+    ids = batch_by(times, batches)
+    sizes = np.bincount(ids, minlength=batches).astype(np.float64)
+    ordered = np.sort(values)
+    found = dict(zip(LEVELS, np.quantile(ordered, [*LEVELS.values()]).tolist()))
+    sums = np.bincount(ids, weights=values, minlength=batches).astype(np.float64)
+    deviation = float(np.std(values, ddof=1)) if n > 1 else 0.0
+    intervals = {"average": bound_mean(sums, sizes, deviation=deviation)}
+    for name, level in LEVELS.items():
+        hits = np.bincount(ids[values <= found[name]], minlength=batches).astype(np.float64)
+        ends = bound_level(level, n / find_effect(hits, sizes))
+        intervals[name] = _at_levels(ends, lambda levels: np.quantile(ordered, levels))
+    return Statistics(
+        n=n,
+        average=float(values.mean()),
+        min=float(ordered[0]),
+        max=float(ordered[-1]),
+        intervals=intervals,
+        **found,
+    )
+
+
+def _measure_requests(
+    asked: Columns,
+    *,
+    everything: Columns,
+    window: tuple[float, float] | None,
+    limits: Mapping[str, float] | None,
+    turns: bool = True,
+) -> Performance:
+    spans = asked.spans if window is None else [window]
+    chosen = asked if window is None else asked.select(_inside(asked.sent, window))
+    answered = chosen.select(chosen.ok)
+    duration = sum(end - begin for begin, end in spans)
+    stairs = Staircase.of(everything.sent, everything.done)
+    good = None if limits is None else find_good(answered, limits)
+    rates, intervals = _measure_rates(asked, window=window, limits=limits, duration=duration, spans=spans)
+    intervals["error"] = _bound_error(chosen)
+    stages = np.unique(asked.stage).tolist()
+    return Performance(
+        stage=stages[0] if len(stages) == 1 else None,
+        duration=duration,
+        total=len(chosen),
+        ok=len(answered),
+        failed=int(np.count_nonzero(chosen.failed)),
+        cut=int(np.count_nonzero(chosen.cut)),
+        concurrency_mean=sum(stairs.area(*span) for span in spans) / duration if duration else None,
+        concurrency_max=max((round(stairs.most_between(*span)) for span in spans), default=0),
+        good=None if good is None else int(np.count_nonzero(good)),
+        request_rate=rates["request_rate"],
+        input_rate=rates["input_rate"],
+        output_rate=rates["output_rate"],
+        total_rate=rates["total_rate"],
+        goodput=rates["goodput"],
+        intervals=intervals,
+        statistics=_measure_statistics(chosen, answered),
+        taken_by=answered.taken_counts(),
+        counted_by=answered.counted_counts(),
+        errors=chosen.error_counts(),
+        turns=_measure_turns(asked, everything=everything, window=window, limits=limits) if turns else (),
+        window=window,
+        sittings=len(np.unique(asked.sitting)),
+        partial=_is_partial(asked, stages),
+    )
+
+
+def find_good(columns: Columns, limits: Mapping[str, float]) -> NDArray[np.bool_]:
+    """Which answered requests took at most what the limits say."""
+    measures = take_measures(columns)
+    # An answer that came whole had its first token when it ended, and no time between tokens.
+    for first, whole in (("ttft", "e2el"), ("ttft_due", "e2el_due")):
+        measures[first] = np.where(np.isnan(measures[first]), measures[whole], measures[first])
+    good = columns.ok
+    for name, limit in limits.items():
+        good &= ~(measures[name] > limit)
+    return good
+
+
+def _measure_rates(
+    asked: Columns,
+    *,
+    window: tuple[float, float] | None,
+    limits: Mapping[str, float] | None,
+    duration: float,
+    spans: Sequence[tuple[float, float]],
+) -> tuple[dict[str, float | None], dict[str, Interval]]:
+    """What came a second; of a window what came in it, else what the answered requests had."""
+    done = asked.select(asked.ok)
+    ended = np.ones(len(done), np.bool_) if window is None else _inside(done.done, window)
+    begun = ended if window is None else _inside(np.where(done.events > 0, done.first, done.done), window)
+    amounts: dict[str, Floats | None] = {
+        "request_rate": np.ones(len(done)),
+        "input_rate": _amount(done.tokens_in),
+        "output_rate": _amount(done.tokens_out),
+        "goodput": None if limits is None else find_good(done, limits).astype(np.float64),
+    }
+    rates: dict[str, float | None] = {}
+    intervals: dict[str, Interval] = {}
+    for name, amount in amounts.items():
+        if amount is None or not duration:
+            rates[name] = None
+            continue
+        counted = float(amount[begun if name == "input_rate" else ended].sum())
+        if window is not None and name == "output_rate":
+            width = window[1] - window[0]
+            counted = float(count_arrivals(asked, begin=window[0], width=width, count=1)[0])
+        rates[name] = counted / duration
+        intervals[name] = bound_rate(done.sent, done.done, amount, spans=spans)
+    given, out = rates["input_rate"], rates["output_rate"]
+    rates["total_rate"] = None if given is None or out is None else given + out
+    if (total := _add(amounts["input_rate"], amounts["output_rate"])) is not None and duration:
+        intervals["total_rate"] = bound_rate(done.sent, done.done, total, spans=spans)
+    return rates, intervals
+
+
+def _measure_statistics(chosen: Columns, answered: Columns) -> dict[str, Statistics]:
+    of_all = take_measures(chosen)
+    found = {
+        name: describe(values, answered.done)
+        for name, values in take_measures(answered).items()
+        if name not in OF_ALL
+    }
+    found.update({name: describe(of_all[name], chosen.sent) for name in OF_ALL})
+    found["itl"] = describe_gaps(answered, count_gaps(answered))
+    return {name: found[name] for name in MEASURES}
+
+
+def _measure_turns(
+    asked: Columns,
+    *,
+    everything: Columns,
+    window: tuple[float, float] | None,
+    limits: Mapping[str, float] | None,
+) -> list[Performance]:
+    turns = np.unique(asked.turn).tolist()
+    if len(turns) < 2:
+        return []
+    return [
+        _measure_requests(
+            asked.of_turn(turn), everything=everything, window=window, limits=limits, turns=False
+        )
+        for turn in turns[:_MOST_TURNS]
+    ]
+
+
+def _bound_error(chosen: Columns) -> Interval:
+    bad = ~chosen.ok
+    batches = count_batches(len(chosen))
+    ids = batch_by(chosen.sent, batches)
+    hits = np.bincount(ids[bad], minlength=batches).astype(np.float64)
+    sizes = np.bincount(ids, minlength=batches).astype(np.float64)
+    return bound_share(int(bad.sum()), len(chosen), effect=find_effect(hits, sizes))
+
+
+def _is_partial(asked: Columns, stages: Sequence[int]) -> bool:
+    """Whether the run says that a stage did not come to its end."""
+    planned = (asked.about or {}).get("stages", [])
+    return any(0 <= n < len(planned) and planned[n].get("state") in _UNFINISHED for n in stages)
+
+
+def _inside(times: Floats, window: tuple[float, float]) -> NDArray[np.bool_]:
+    inside: NDArray[np.bool_] = (times >= window[0]) & (times <= window[1])
+    return inside
+
+
+def _amount(tokens: Integers) -> Floats | None:
+    """Tokens as numbers to be added up; None where nobody knows any."""
+    return np.maximum(tokens, 0).astype(np.float64) if (tokens >= 0).any() else None
+
+
+def _add(first: Floats | None, second: Floats | None) -> Floats | None:
+    return None if first is None or second is None else first + second
+
+
+def _or_nan(tokens: Integers) -> Floats:
+    return np.where(tokens >= 0, tokens, np.nan)
+
+
+def _at_levels(ends: Interval, read: Callable[[Sequence[float]], Floats]) -> Interval:
+    """The values at the levels that bound a percentile."""
+    low, high = (None if end is None else float(read([end])[0]) for end in ends)
+    return low, high
