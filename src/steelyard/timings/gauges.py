@@ -67,9 +67,7 @@ COUNTERS: Mapping[str, tuple[Source, ...]] = {
     "drafts": _sources("vllm:spec_decode_num_drafts_total"),
     "drafted": _sources("vllm:spec_decode_num_draft_tokens_total"),
     "accepted": _sources("vllm:spec_decode_num_accepted_tokens_total"),
-    "preemptions": _sources(
-        "vllm:num_preemptions_total", "sglang:num_retracted_requests_total", "sglang:num_retractions_sum"
-    ),
+    "preemptions": _sources("vllm:num_preemptions_total", "sglang:num_retracted_requests_total"),
     "cache_hits": _sources("nv_cache_num_hits_per_model"),
     "cache_misses": _sources("nv_cache_num_misses_per_model"),
     "executions": _sources("nv_inference_exec_count"),
@@ -157,7 +155,7 @@ def take_values(series: Iterable[Series]) -> Taken:
     """The values that are known, of one server."""
     wanted: dict[str, list[Series]] = {}
     for one in series:
-        if one.name in _WANTED and not math.isnan(one.value):
+        if one.name in _WANTED and math.isfinite(one.value):
             wanted.setdefault(one.name, []).append(one)
     values: dict[str, float] = {}
     for kind, average in ((COUNTERS, False), (AMOUNTS, False), (SHARES, True)):

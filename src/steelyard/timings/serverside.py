@@ -11,6 +11,7 @@ where they changed. Times are in seconds of 1970.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -171,15 +172,17 @@ def _derive(told: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     """Shares of one counter in another."""
     shares: Sequence[tuple[str, str, Callable[[], float]]] = (
         ("prefix_hit_rate", "prefix_queries", lambda: told["prefix_hits"] / told["prefix_queries"]),
+        # Who does not count what was looked up looked all of it up.
+        ("prefix_hit_rate", "tokens_in", lambda: told["prefix_hits"] / told["tokens_in"]),
         ("acceptance_rate", "drafted", lambda: told["accepted"] / told["drafted"]),
         ("acceptance_length", "drafts", lambda: 1 + told["accepted"] / told["drafts"]),
         ("batch_average", "executions", lambda: told["inferences"] / told["executions"]),
         ("queue_average", "inferences", lambda: told["queue_seconds"] / told["inferences"]),
         ("compute_average", "executions", lambda: told["compute_seconds"] / told["executions"]),
     )
+    found: set[str] = set()
     for name, whole, share in shares:
-        if told.get(whole, 0) > 0 and name not in told:
-            try:
+        if told.get(whole, 0) > 0 and name not in found:
+            with contextlib.suppress(KeyError):
                 yield name, share()
-            except KeyError:
-                continue
+                found.add(name)

@@ -17,10 +17,12 @@ _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _NAME = r"[A-Za-z_:][A-Za-z0-9_:]*"
 # A name, or (for names with other letters) nothing before the braces; a value; a time; an exemplar.
 _LINE = re.compile(
-    rf'\s*({_NAME})?\s*(?:\{{((?:[^"{{}}]|{_QUOTED})*)\}})?\s*(\S+)(?:\s+[-+.\deE]+)?\s*(?:#.*)?'
+    rf'\s*({_NAME})?\s*(?:\{{((?:[^"{{}}]|{_QUOTED})*)\}})?\s*(\S+)(?:\s+[-+.\deE]+)?\s*(?:#.*)?', re.A
 )
-_LABEL = re.compile(rf"\s*({_NAME}|{_QUOTED})\s*(?:=\s*({_QUOTED})\s*)?(?:,|$)")
-_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|inf(?:inity)?|nan)", re.I)
+_LABEL = re.compile(rf"\s*({_NAME}|{_QUOTED})\s*(?:=\s*({_QUOTED})\s*)?(?:,|$)", re.A)
+_NUMBER = re.compile(
+    r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|inf(?:inity)?|nan)", re.A | re.I
+)
 _ESCAPED = re.compile(r"\\(.)", re.S)
 
 
@@ -52,8 +54,10 @@ def _read_line(line: str) -> Series | None:
         if told is None:
             return None
         labels, quoted = told
+        if name and quoted:
+            return None
         name = name or quoted
-    elif name is None or not line.lstrip()[len(name) : len(name) + 1].isspace():
+    elif name is None or found.start(3) == found.end(1):
         # Without braces something must stand between a name and its value.
         return None
     return Series(name, labels, float(found[3])) if name else None
