@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from steelyard.errors import SteelyardError as SteelyardError
     from steelyard.evaluation import evaluate as evaluate
     from steelyard.evaluation import rescore as rescore
+    from steelyard.loadtest.plan import Stage as Stage
+    from steelyard.loadtest.running import load as load
     from steelyard.media.images import Image as Image
     from steelyard.meter import Meter as Meter
     from steelyard.meter import measure as measure
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from steelyard.types import Sample as Sample
     from steelyard.types import Timing as Timing
     from steelyard.types import Tokens as Tokens
+    from steelyard.workloads.base import Session as Session
+    from steelyard.workloads.base import Turn as Turn
 
 __version__ = "0.3.0"
 
@@ -61,15 +65,19 @@ _HOMES = {
     "Run": "store",
     "Sample": "types",
     "Server": "serving.server",
+    "Session": "workloads.base",
+    "Stage": "loadtest.plan",
     "SteelyardError": "errors",
     "Task": "tasks.base",
     "Timing": "types",
     "Tokens": "types",
+    "Turn": "workloads.base",
     "answer": "engine",
     "answer_async": "engine",
     "check_parity": "parity.examination",
     "evaluate": "evaluation",
     "execute": "engine",
+    "load": "loadtest.running",
     "measure": "meter",
     "open_model": "models.references",
     "open_task": "tasks.references",

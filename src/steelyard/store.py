@@ -149,15 +149,21 @@ class Run:
         self._size += written
 
     def records(self) -> Iterator[Record]:
-        """The stored records, one by one, in the order they were answered."""
-        try:
-            with self.log.open("rb") as lines:
-                for number, line in enumerate(lines, 1):
-                    if not line.endswith(b"\n"):
-                        return  # torn by a kill in the middle of writing
-                    yield self._decode(line, number)
-        except FileNotFoundError:
-            return
+        """The stored records, one by one, in the order they were answered; those of a load shard by shard."""
+        for log in self.logs():
+            try:
+                with log.open("rb") as lines:
+                    for number, line in enumerate(lines, 1):
+                        if not line.endswith(b"\n"):
+                            break  # torn by a kill in the middle of writing
+                        yield self._decode(line, number, log)
+            except FileNotFoundError:
+                continue
+
+    def logs(self) -> list[Path]:
+        """The files with a line for each answer: one, or in a load one of each process that measured."""
+        shards = [path for path in self.path.glob("shards/*/records.jsonl") if path.parent.name.isdecimal()]
+        return [self.log, *sorted(shards, key=lambda path: int(path.parent.name))]
 
     def update(self, **about: Any) -> None:
         """Change what `run.json` says."""
@@ -222,12 +228,12 @@ class Run:
             os.ftruncate(self._file, end)
             self._size = end
 
-    def _decode(self, line: bytes, number: int) -> Record:
+    def _decode(self, line: bytes, number: int, log: Path) -> Record:
         try:
             return _decoder.decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             hint = "remove the line and resume: only that answer is asked again"
-            raise StoreError(f"{self.log}, line {number} is damaged: {error}", hint=hint) from error
+            raise StoreError(f"{log}, line {number} is damaged: {error}", hint=hint) from error
 
     def _save(self) -> None:
         text = msgspec.json.format(_encode(self.about), indent=2)

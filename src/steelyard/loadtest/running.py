@@ -1,0 +1,126 @@
+"""load(model, workload): what a service does under a given load, as a Run.
+
+stage = Stage(name="20/s", arrival="poisson", rate=20, duration=60)
+run = load("http://localhost:8000/v1", workload, stages=[stage])
+for result in run.about["results"]:
+    print(result["statistics"]["ttft"]["p99"])
+
+The folder of the run holds what each process measured, in shards; `timings` reads them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from steelyard.environment import describe_environment
+from steelyard.errors import UsageError
+from steelyard.loadtest.alone import Alone
+from steelyard.loadtest.measuring import Judge, Orders
+from steelyard.loadtest.sitting import Sitting, Stages
+from steelyard.loadtest.ticks import Tick
+from steelyard.models.base import Model, clock
+from steelyard.models.references import open_model
+from steelyard.store import Run
+from steelyard.timings.shards import shards_of
+from steelyard.workloads.base import Workload
+
+__all__ = ["Tick", "load"]
+
+
+def load(
+    model: Model | Callable[..., Any] | str | Path,
+    workload: Workload,
+    *,
+    stages: Stages,
+    out: str | Path | None = None,
+    resume: bool = False,
+    workers: int | str = "auto",
+    keep: bool = False,
+    seed: int = 0,
+    slo: str | None = None,
+    goodput: str | None = None,
+    scrape: str | Sequence[str] | bool | None = None,
+    watch: Callable[[Tick], None] | None = None,
+    check: Judge | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> Run:
+    """Ask `model` the sessions of `workload`, stage by stage, and store when everything happened in a Run.
+
+    `stages` may be a function that says the next one from the results so far, None at the end. With
+    `resume`, `out` is a run to go on with: stages that are done are not measured again, others go on. A
+    service is asked by processes that do nothing else, as many as `workers`; prompts and answers are
+    stored only with `keep`. `watch` is told twice a second how it goes.
+    """
+    if resume and out is None:
+        raise UsageError("nothing to resume", hint="name the folder of the run")
+    with contextlib.ExitStack() as stack:
+        opened = stack.enter_context(_opened(model))
+        sampling = {"seed": seed, "keep": keep}
+        identity = {"model": opened.identity(), "workload": workload.identity(), "sampling": sampling}
+        if resume and out is not None:
+            run = Run.resume(out, identity)
+        else:
+            story = {**_describe(opened, workload, identity), "slo": slo, "goodput": goodput, **(about or {})}
+            run = Run.create(out or _folder(workload.name, opened.name), story)
+        stack.callback(run.close)
+        shards = list(shards_of(run.path))
+        orders = Orders(
+            model=opened,
+            workload=workload,
+            run=run.path,
+            sitting=len(shards),
+            began=time.time(),
+            zero=clock(),
+            token=secrets.token_hex(3),
+            keep=keep,
+            judge=check,
+        )
+        sitting = Sitting(
+            run=run,
+            number=orders.sitting,
+            zero=orders.zero,
+            measurers=Alone(orders, len(shards)),
+            stages=stages,
+            seed=seed,
+            count_workers=lambda stage, entries: 1,
+            watch=watch,
+        )
+        sitting.run_to_end()
+    return run
+
+
+@contextlib.contextmanager
+def _opened(model: Any) -> Iterator[Model]:
+    """The model, closed in the end if it was opened for this alone."""
+    opened = open_model(model)
+    try:
+        yield opened
+    finally:
+        if opened is not model:
+            opened.close()
+
+
+def _describe(model: Model, workload: Workload, identity: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run says of itself when it begins."""
+    return {
+        "kind": "load",
+        "model": model.name,
+        "workload": workload.name,
+        "elsewhere": model.elsewhere,
+        "environment": describe_environment(),
+        "identity": identity,
+        "stages": [],
+        "results": [],
+    }
+
+
+def _folder(workload: str, model: str) -> Path:
+    stamp = datetime.now().strftime("%Y-%m-%dT%H-%M-%S.%f")[:-3]
+    return Path("runs") / re.sub(r"[^\w.+-]+", "-", f"{stamp}-load-{workload}-{model}")

@@ -1,0 +1,80 @@
+"""How the process that measures fares: how busy its loop is, what it uses, how many files it may open."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import selectors
+from pathlib import Path
+from time import perf_counter as clock
+from time import process_time
+from typing import Any
+
+from steelyard.errors import UsageError
+
+
+class _Selector(selectors.DefaultSelector):
+    """The platform's selector, which adds up how long it waited."""
+
+    idle = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        began = clock()
+        found: list[tuple[selectors.SelectorKey, int]] = super().select(timeout)
+        self.idle += clock() - began
+        return found
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """The platform's loop on sockets, which adds up how long it waited for anything to happen."""
+
+    def __init__(self) -> None:
+        self._waiting: Any = _Selector()
+        super().__init__(self._waiting)
+
+    @property
+    def idle(self) -> float:
+        """For how many seconds it did nothing so far."""
+        return float(self._waiting.idle)
+
+
+class Busyness:
+    """Which share of the time a loop does anything but wait."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._at, self._idle = clock(), self._idle_so_far()
+
+    def take(self) -> float:
+        """The share since it was last taken."""
+        at, idle = clock(), self._idle_so_far()
+        seconds, waited = at - self._at, idle - self._idle
+        self._at, self._idle = at, idle
+        return min(1.0, max(0.0, 1 - waited / seconds)) if seconds > 0 else 0.0
+
+    def _idle_so_far(self) -> float:
+        return self._loop.idle if isinstance(self._loop, Loop) else clock() - process_time()
+
+
+def tell_usage() -> dict[str, Any]:
+    """The CPU seconds of this process so far, and its memory in bytes."""
+    try:
+        pages = int(Path("/proc/self/statm").read_bytes().split()[1])
+    except (OSError, IndexError):
+        # Elsewhere than on Linux this is not told in passing.
+        return {"cpu": round(process_time(), 3), "rss": None}
+    return {"cpu": round(process_time(), 3), "rss": pages * os.sysconf("SC_PAGE_SIZE")}
+
+
+def raise_file_limit(wanted: int) -> None:
+    """Let this process have so many open files; a UsageError where it must not."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        hint = f"ulimit -n {wanted} lets it, or more workers have fewer each"
+        raise UsageError(
+            f"{wanted} connections at once are more than this process may open ({hard})", hint=hint
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else hard, hard))
