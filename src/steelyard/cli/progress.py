@@ -59,7 +59,9 @@ class ProgressLine:
         parts = "  ".join(shown)
         room = columns - len(self._title) - len(parts) - 4
         bar = (
-            "" if progress.total is None or room < 8 else _bar(progress.done / progress.total, min(room, 24))
+            ""
+            if progress.total is None or room < 8
+            else bar_of(progress.done / progress.total, min(room, 24))
         )
         title = self._title if room >= 0 else ""
         self._draw("  ".join(filter(None, [title, bar, parts]))[:columns], failed=progress.summary.failed)
@@ -81,20 +83,22 @@ def _parts(progress: Progress, elapsed: float) -> list[str]:
         parts.append(f"{100 * done // max(total, 1)} %")
     parts.append(f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s")
     if total is not None and rate > 0 and done < total:
-        parts.append(f"{_clock((total - done) / rate)} left")
+        parts.append(f"{clock((total - done) / rate)} left")
     if progress.summary.failed:
         parts.append(f"{progress.summary.failed:,} failed")
     parts += [f"{name} {value:.3f}" for name, value in progress.summary.running()[:1]]
     return parts
 
 
-def _bar(share: float, size: int) -> str:
+def bar_of(share: float, size: int) -> str:
+    """A bar of so many columns, filled by a share."""
     full, empty = ("█", "░") if can_show("█░", sys.stderr) else ("#", "-")
     filled = round(min(share, 1.0) * size)
     return full * filled + empty * (size - filled)
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """A time as a clock shows it."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -58,18 +58,17 @@ def read_stages(asked: Mapping[str, Any], *, traced: bool = False) -> list[Stage
         raise UsageError(
             "--stage and --sweep are two ways to say the same", hint="write the levels as stages"
         )
-    seed = asked.get("seed", 0)
     if "stage" in asked:
-        stages = [make_stage({**shape, **read_stage(words)}, seed=seed) for words in asked["stage"]]
+        stages = [make_stage({**shape, **read_stage(words)}) for words in asked["stage"]]
     elif "sweep" in asked:
         what, levels = read_levels(asked["sweep"])
         if what in shape:
             raise UsageError(f"--sweep {what} goes through what --{what} says", hint="leave one out")
-        stages = [make_stage({**shape, what: level}, seed=seed) for level in levels]
+        stages = [make_stage({**shape, what: level}) for level in levels]
     else:
         if traced and not shape.keys() & {"concurrency", "rate", "arrival", "pressure"}:
             shape["arrival"] = "trace"
-        stages = [make_stage(shape, seed=seed)]
+        stages = [make_stage(shape)]
     return [*_warm_up(asked.get("warmup", 1), stages[0]), *_with_names(stages)]
 
 
@@ -92,7 +91,7 @@ def read_stage(words: list[str]) -> dict[str, Any]:
     return read
 
 
-def make_stage(given: Mapping[str, Any], *, seed: int) -> Stage:
+def make_stage(given: Mapping[str, Any]) -> Stage:
     """The stage that some flags describe; what cannot be together is an error."""
     arrival, rate, pressure = _arrival_of(given), given.get("rate"), given.get("pressure")
     concurrency = given.get("concurrency")
@@ -120,7 +119,7 @@ def make_stage(given: Mapping[str, Any], *, seed: int) -> Stage:
         speed=given.get("speed", 1.0),
         joining=pressure,
         grace=given.get("grace", 30.0),
-        seed=given.get("seed", seed),
+        seed=given.get("seed", 0),
     )
     return stage if stage.name else replace(stage, name=name_stage(stage))
 

@@ -17,6 +17,7 @@ SIDE = 1000
 """How wide and high a plot is in its own units."""
 
 _MOST_LEVELS = 9
+_LEAST_APART = 0.08
 
 
 def plain(value: float) -> str:
@@ -75,8 +76,14 @@ class Axis:
 
     def ticks(self, most: int = 6) -> list[tuple[float, str]]:
         """Round values along it, by their places, with their names."""
-        values = list(_decades(self.low, self.high)) if self.log else list(_steps(self.low, self.high, most))
-        return [(round(self.place(value), 4), self.name(value)) for value in values]
+        values = _decades(self.low, self.high) if self.log else _steps(self.low, self.high, most)
+        found: list[tuple[float, str]] = []
+        for value in values:
+            place = round(self.place(value), 4)
+            # Names that stand too close cover each other.
+            if not found or place - found[-1][0] >= _LEAST_APART:
+                found.append((place, self.name(value)))
+        return found
 
 
 def span(values: Iterable[float], *, name: Callable[[float], str] = plain, log: bool = False) -> Axis:
@@ -131,6 +138,7 @@ class Chart:
     x_label: str = ""
     readings: str = ""
     tall: bool = False
+    wide_names: bool = False
 
 
 @dataclass(frozen=True)

@@ -47,10 +47,10 @@ class Table:
         widths = [max(map(columns_of, column)) for column in zip(*grid)]
         over = sum(widths) + 2 * (len(widths) - 1) - (width or math.inf)
         if over > 0:
-            widest = max(self._texts(), key=lambda n: widths[n], default=None)
+            widest = max(self.texts(), key=lambda n: widths[n], default=None)
             if widest is not None:
                 widths[widest] = max(8, widths[widest] - int(over))
-        right = [n not in self._texts() for n in range(len(widths))]
+        right = [n not in self.texts() for n in range(len(widths))]
         lines = []
         for row in grid:
             cells = [_fit(cell, size, right=r) for cell, size, r in zip(row, widths, right)]
@@ -60,7 +60,7 @@ class Table:
     def markdown(self) -> str:
         """A table as GitHub draws it."""
         head, *rows = [[_in_markdown(cell) for cell in row] for row in self.shown()]
-        rule = ["---" if n in self._texts() else "--:" for n in range(len(head))]
+        rule = ["---" if n in self.texts() else "--:" for n in range(len(head))]
         return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rows])
 
     def csv(self) -> str:
@@ -76,7 +76,7 @@ class Table:
         """The names of the columns and the rows, as they are read."""
         return [list(self.columns), *([_show(cell) for cell in row] for row in self.rows)]
 
-    def _texts(self) -> list[int]:
+    def texts(self) -> list[int]:
         """The columns that hold texts; all others stand to the right."""
         return [n for n in range(len(self.columns)) if any(isinstance(row[n], str) for row in self.rows)]
 

@@ -1,0 +1,310 @@
+"""The charts of a load run: what happened when, how times are spread, and how they grow with the load.
+
+Each is drawn of columns, so that a million requests make no bigger page than a thousand.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steelyard.report.drawing import (
+    Axis,
+    Chart,
+    Dot,
+    Line,
+    Swatch,
+    clock,
+    draw_bars,
+    draw_heat,
+    draw_lines,
+    draw_spans,
+    duration,
+    percent,
+    plain,
+    share,
+    span,
+)
+from steelyard.timings.columns import MICRO, Columns
+from steelyard.timings.counting import Counts
+from steelyard.timings.performance import Performance
+from steelyard.timings.serverside import Look, series_of
+
+Floats = NDArray[np.float64]
+Marks = Sequence["tuple[float, str]"]
+
+_MOST_BARS = 1500
+_EXCERPT = 400
+_SHADES = 8
+_WIDE = 10
+"""From which factor on times are drawn by their logarithms."""
+_ROOM = 1.25
+_NAME_WIDTH = 9.0
+_BARS = 60
+_CELLS = (140, 28)
+_LEVELS = (0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999, 0.99999, 0.999999)
+
+
+class Part(NamedTuple):
+    """The requests of one stage, with its name."""
+
+    name: str
+    columns: Columns
+
+
+def draw_requests(columns: Columns, marks: Marks = ()) -> Iterator[Chart]:
+    """Each request as a bar from its sending to its end; of many some, and all as a density."""
+    there = columns.select(np.isfinite(columns.sent) & np.isfinite(columns.done))
+    there = there.select(np.argsort(there.sent, kind="stable"))
+    if not len(there):
+        return
+    whole = Axis(0.0, float(there.done.max()), name=clock)
+    shown, note, x = there, "", whole
+    if len(there) > _MOST_BARS:
+        # Where it was slowest is where one wants to look.
+        slowest = int(np.argmax(np.where(there.ok, there.done - there.sent, 0.0)))
+        start = min(max(0, slowest - _EXCERPT // 2), len(there) - _EXCERPT)
+        shown = there.select(np.arange(start, start + _EXCERPT))
+        x = Axis(float(shown.sent.min()), float(shown.done.max()), name=clock)
+        note = f"{_EXCERPT} of {len(there):,} requests, those sent around the slowest"
+    lanes = _lanes(shown.sent, shown.done)
+    spans: list[tuple[str, float, float]] = []
+    for n, lane in enumerate(lanes):
+        sent, first, done = (float(one[n]) for one in (shown.sent, shown.first, shown.done))
+        if not shown.ok[n]:
+            spans.append((f"{'cut' if shown.cut[n] else 'bad'} {lane}", sent, done))
+            continue
+        first = first if math.isfinite(first) else done
+        spans += [(f"waits {lane}", sent, first), (f"c0 {lane}", first, done)]
+    legend = [Swatch("waits", "to the first token"), Swatch("c0", "from there to the end")]
+    legend += [Swatch("bad", "failed")] if shown.failed.any() else []
+    legend += [Swatch("cut", "cut off")] if shown.cut.any() else []
+    rows = max(lanes) + 1
+    yield draw_spans(
+        "Each request", spans, x=x, rows=rows, note=note, legend=legend, marks=[] if note else marks
+    )
+    if note:
+        yield draw_density("E2EL of every request, by when it was sent", there, x=whole, marks=marks)
+
+
+def _lanes(sent: Floats, done: Floats) -> list[int]:
+    """A row for each request, the first in which no other is in flight; as many as were at one time."""
+    free: list[int] = []
+    busy: list[tuple[float, int]] = []
+    lanes = []
+    for begin, end in zip(sent.tolist(), done.tolist()):
+        while busy and busy[0][0] <= begin:
+            heapq.heappush(free, heapq.heappop(busy)[1])
+        lane = heapq.heappop(free) if free else len(busy)
+        heapq.heappush(busy, (end, lane))
+        lanes.append(lane)
+    return lanes
+
+
+def draw_density(title: str, columns: Columns, *, x: Axis, marks: Marks = ()) -> Chart:
+    """How many requests took how long, by when they were sent."""
+    ok = columns.select(columns.ok)
+    took = np.maximum(ok.done - ok.sent, MICRO)
+    ends = (float(took.min(initial=1e9)), float(took.max(initial=MICRO)))
+    y = Axis(min(ends[0], ends[1]) / _ROOM, ends[1] * _ROOM, log=True, name=duration)
+    edges = np.geomspace(y.low, y.high, _CELLS[1] + 1)
+    grid, _, _ = np.histogram2d(took, ok.sent, bins=[edges, np.linspace(x.low, x.high, _CELLS[0] + 1)])
+    note = f"{len(took):,} requests; the darker, the more"
+    return draw_heat(title, grid.tolist(), x=x, y=y, note=note, marks=marks)
+
+
+def draw_percentiles(parts: Sequence[Part]) -> Iterator[Chart]:
+    """How long the fastest so many took, a line a stage."""
+    shades = _shades(len(parts))
+    for title, pick in (("TTFT", _ttft), ("ITL", None), ("E2EL", _e2el)):
+        lines, most = [], 2
+        for part, shade in zip(parts, shades):
+            n, found = _quantiles(part.columns, pick)
+            if not n:
+                continue
+            most = max(most, n)
+            levels = [level for level in (0.0, 0.1, 0.25, *_LEVELS) if level <= 1 - 1 / n] + [1 - 1 / n]
+            values = found(levels)
+            lines.append(
+                Line(
+                    part.name if len(parts) > 1 else "", shade, [1 / (1 - level) for level in levels], values
+                )
+            )
+        if not lines:
+            continue
+        x = Axis(1.0, float(most), log=True, name=lambda value: share(1 - 1 / value))
+        y = span([v for line in lines for v in line.ys if v is not None], name=duration, log=_is_wide(lines))
+        chart = draw_lines(f"{title} by percentile", lines, x=x, y=y)
+        wanted = [level for level in (0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999) if level < 1 - 1 / most]
+        chart.xs = [(percent(x.place(1 / (1 - v))), f"p{100 * v:g}") for v in wanted]
+        yield chart
+
+
+def draw_spreads(parts: Sequence[Part]) -> Iterator[Chart]:
+    """How often each time came: as bars of one stage, as rows of several."""
+    for title, pick in (("TTFT", _ttft), ("ITL", None), ("E2EL", _e2el)):
+        counted = [(part.name, *_distinct(part.columns, pick)) for part in parts]
+        counted = [one for one in counted if len(one[1])]
+        if len(counted) == 1:
+            yield _bars(title, counted[0][1], counted[0][2])
+        elif counted:
+            yield _rows(title, counted)
+
+
+def draw_curves(levels: Sequence[tuple[str, Performance]]) -> Iterator[Chart]:
+    """Times over throughput: how the service slows down as more is asked of it."""
+    tokens = all(one.output_rate for _, one in levels)
+    at = [(one.output_rate if tokens else one.request_rate) or 0.0 for _, one in levels]
+    x = span(at)
+    for title, name in (("TTFT", "ttft"), ("ITL", "itl"), ("E2EL", "e2el")):
+        lines: list[Line] = []
+        dots: list[Dot] = []
+        for label, kind, which in (("median", "c0", "median"), ("p99", "c2", "p99")):
+            spreads = [one.statistics.get(name) for _, one in levels]
+            ys = [None if spread is None else spread.get(which) for spread in spreads]
+            lines.append(Line(label, kind, at, ys))
+        known = [value for line in lines for value in line.ys if value is not None]
+        if not known:
+            continue
+        y = span(known, name=duration, log=max(known) > _WIDE * min(known))
+        for line in lines:
+            for (level, _), across, up in zip(levels, at, line.ys):
+                if up is not None:
+                    said = f"{level}: {line.label} {duration(up)} at {plain(across)}/s"
+                    named = level if line.kind == "c2" and _has_room(dots, x.place(across)) else ""
+                    dots.append(Dot(line.kind, percent(x.place(across)), percent(y.place(up)), named, said))
+        what = "output tokens a second" if tokens else "requests a second"
+        chart = draw_lines(f"{title} over throughput", lines, x=x, y=y, x_label=what)
+        chart.dots, chart.readings = dots, ""
+        yield chart
+
+
+def draw_server(looks: Sequence[Look], began: float, *, end: float, marks: Marks = ()) -> Iterator[Chart]:
+    """What the server told of itself, over time."""
+    x = Axis(0.0, end, name=clock)
+    for title, series, name in (
+        ("Running and waiting at the server", (("running", "c0"), ("waiting", "c1")), plain),
+        ("KV cache used", (("kv_cache", "c0"),), share),
+        ("Tokens a second, by the server", (("tokens_out", "c0"), ("tokens_in", "c5")), plain),
+        ("Prefix cache, looked up and found a second", (("prefix_queries", "c5"), ("prefix_hits", "c3")),
+         plain),
+        ("Drafted and accepted tokens a second", (("drafted", "c5"), ("accepted", "c3")), plain),
+        ("GPU used", (("gpu_utilization", "c0"),), share),
+        ("GPU power, W", (("gpu_watts", "c1"),), plain),
+    ):  # fmt: skip
+        found = [(key, kind, series_of(looks, key)) for key, kind in series]
+        lines = [
+            Line(key.replace("_", " "), kind, [t - began for t, _ in points], [value for _, value in points])
+            for key, kind, points in found
+            if any(value for _, value in points)
+        ]
+        if lines:
+            y = span([v for line in lines for v in line.ys if v is not None], name=name)
+            yield draw_lines(title, _thin(lines), x=x, y=y, marks=marks)
+
+
+def _has_room(dots: Sequence[Dot], place: float) -> bool:
+    """Whether a name beside a dot would be read, and not cover another."""
+    return all(abs(float(dot.left) - 100 * place) > _NAME_WIDTH for dot in dots if dot.label)
+
+
+def list_shares(counts: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Counts as shares of them all, the most first."""
+    total = sum(counts.values()) or 1
+    ordered = sorted(counts.items(), key=lambda pair: -pair[1])
+    return [
+        {"label": label, "count": f"{n:,}", "share": f"{100 * n / total:.1f}"} for label, n in ordered[:20]
+    ]
+
+
+def _ttft(columns: Columns) -> Floats:
+    ok = columns.select(columns.ok)
+    found: Floats = ok.first - ok.sent
+    return found[np.isfinite(found)]
+
+
+def _e2el(columns: Columns) -> Floats:
+    ok = columns.select(columns.ok)
+    found: Floats = ok.done - ok.sent
+    return found[np.isfinite(found)]
+
+
+def _count_gaps(columns: Columns) -> Counts:
+    counts = Counts()
+    for gaps in columns.select(columns.ok).gaps():
+        counts.add(gaps)
+    return counts
+
+
+def _quantiles(columns: Columns, pick: Any) -> tuple[int, Any]:
+    """How many values there are, and what tells their quantiles in seconds."""
+    if pick is None:
+        counts = _count_gaps(columns)
+        return counts.n, lambda levels: (counts.quantiles(levels) * MICRO).tolist()
+    values = pick(columns)
+    return len(values), lambda levels: np.quantile(values, levels).tolist()
+
+
+def _distinct(columns: Columns, pick: Any) -> tuple[Floats, Floats]:
+    """The values in seconds in ascending order, and how often each came."""
+    if pick is None:
+        values, counts = _count_gaps(columns).distinct()
+        seconds: Floats = values.astype(np.float64) * MICRO
+        return seconds, counts.astype(np.float64)
+    found = np.sort(pick(columns))
+    return found, np.ones(len(found))
+
+
+def _bars(title: str, values: Floats, counts: Floats) -> Chart:
+    upto = np.cumsum(counts) / counts.sum()
+    low, high = (float(values[np.searchsorted(upto, level)]) for level in (0.001, 0.999))
+    x = Axis(max(0.0, low - (high - low) * 0.05), high + (high - low) * 0.02 or MICRO, name=duration)
+    heights, edges = np.histogram(values, bins=np.linspace(x.low, x.high, _BARS + 1), weights=counts)
+    beyond = float(counts.sum() - heights.sum())
+    note = f"{share(beyond / counts.sum())} lie beyond, up to {duration(float(values[-1]))}" if beyond else ""
+    return draw_bars(title, heights.tolist(), x=x, kind="c0", edges=edges.tolist(), note=note)
+
+
+def _rows(title: str, counted: Sequence[tuple[str, Floats, Floats]]) -> Chart:
+    ends = [float(end) for _, values, _ in counted for end in (values[0], values[-1])]
+    x = span([max(end, MICRO) for end in ends], name=duration, log=True)
+    edges = np.geomspace(x.low, x.high, 2 * _BARS + 1)
+    grid = []
+    for _, values, counts in reversed(counted):
+        heights, _ = np.histogram(values, bins=edges, weights=counts)
+        grid.append((heights / max(heights.max(initial=0.0), 1.0)).tolist())
+    rows = [(1 - (n + 0.5) / len(counted), name) for n, (name, _, _) in enumerate(counted)]
+    chart = draw_heat(title, grid, x=x, y=Axis(0, 1), rows=rows, note="the darker, the more often")
+    chart.wide_names = True
+    return chart
+
+
+def _shades(count: int) -> list[str]:
+    """Colours from light to dark for stages one after another."""
+    if count == 1:
+        return ["c0"]
+    return [f"s{round(n * (_SHADES - 1) / (count - 1))}" for n in range(count)]
+
+
+def _is_wide(lines: Sequence[Line]) -> bool:
+    values = [value for line in lines for value in line.ys if value]
+    return bool(values) and max(values) > _WIDE * min(values)
+
+
+def _thin(lines: Sequence[Line], most: int = 600) -> list[Line]:
+    """Lines of no more points than can be seen."""
+    return [
+        line
+        if len(line.xs) <= most
+        else Line(line.label, line.kind, _every(line.xs, most), _every(line.ys, most))
+        for line in lines
+    ]
+
+
+def _every(values: Sequence[Any], most: int) -> list[Any]:
+    return [values[n] for n in np.linspace(0, len(values) - 1, most).round().astype(np.int64).tolist()]

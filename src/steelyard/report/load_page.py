@@ -1,0 +1,165 @@
+"""The page of load runs: what was measured, and how far it is to be believed."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from steelyard.report.documents import fill_document
+from steelyard.report.load_charts import (
+    Part,
+    draw_curves,
+    draw_percentiles,
+    draw_requests,
+    draw_server,
+    draw_spreads,
+    list_shares,
+)
+from steelyard.report.load_contents import LoadContents, StageContents, workload_of
+from steelyard.report.load_tables import (
+    rate,
+    tabulate_levels,
+    tabulate_measures,
+    tabulate_server,
+    tabulate_turns,
+    tell_totals,
+)
+from steelyard.report.spending import seconds, size
+from steelyard.report.tables import Table
+from steelyard.timings.performance import Performance
+from steelyard.timings.statistics import Statistics
+
+_MOST_LINES = 12
+
+
+def draw_load_page(found: Sequence[LoadContents]) -> str:
+    """The page of one or several load runs."""
+    return fill_document(
+        "load_page.html",
+        styles=["page.css", "charts.css"],
+        script="charts.js",
+        title=" | ".join(contents.title for contents in found),
+        runs=[_view(contents) for contents in found],
+        clocks="in seconds since the first request of the run",
+    )
+
+
+def _view(contents: LoadContents) -> dict[str, Any]:
+    about, stages = contents.run.about, contents.stages
+    several = len(stages) > 1
+    columns = contents.columns
+    end = float(max((p.done.max() for p in [columns] if len(columns)), default=1.0))
+    starts = [(contents.start_of(stage), stage.level) for stage in stages]
+    marks = [(at, level) for at, level in starts if at is not None] if several else []
+    parts = [Part(stage.name, columns.of_stage(stage.number)) for stage in stages][:_MOST_LINES]
+    levels = [(stage.level, stage.performance) for stage in stages]
+    return {
+        "workload": workload_of(contents.run),
+        "model": about.get("model", "a model"),
+        "path": str(contents.run.path),
+        "created": str(about.get("created", ""))[:16].replace("T", " "),
+        "verdict": f"{contents.requests:,} requests, {contents.state}",
+        "tone": "good" if contents.state == "done" and not contents.failed else "bad",
+        "notes": list(doubt_load(contents)),
+        "verdicts": [
+            {"text": f"{stage.name}: {one}" if several else str(one), "tone": "good" if one.kept else "bad"}
+            for stage in stages
+            for one in contents.verdicts(stage)
+        ],
+        "tiles": [] if several or not stages else list(_tiles(stages[0])),
+        "levels": _grid(tabulate_levels([(s.name, s.performance) for s in stages])) if several else None,
+        "found": "",
+        "curves": list(draw_curves(levels)) if several else [],
+        "over_time": [],
+        "requests": list(draw_requests(columns, marks)),
+        "percentiles": list(draw_percentiles(parts)),
+        "spreads": list(draw_spreads(parts)),
+        "stages": [_stage(stage, named=several) for stage in stages],
+        "checks": None,
+        "check_words": [],
+        "reasons": list_shares(columns.error_counts()),
+        "server": _server(stages),
+        "server_charts": list(draw_server(contents.looks, contents.began, end=end, marks=marks)),
+        "client_charts": [],
+        "environment": list(_environment(about.get("environment", {}))),
+        "command": _command(about),
+        "identity": json.dumps(about.get("identity", {}), indent=2, ensure_ascii=False),
+    }
+
+
+def doubt_load(contents: LoadContents) -> Iterator[str]:
+    """Why a reader should not lean on a run, its state first."""
+    reason = contents.run.about.get("reason")
+    if contents.state != "done":
+        why = f": {reason}" if reason else ""
+        yield f"this run is {contents.state}{why}; {contents.requests:,} requests were measured"
+    for stage in contents.stages:
+        before = f"{stage.name}: " if len(contents.stages) > 1 else ""
+        for doubt in stage.performance.doubts:
+            yield before + doubt
+
+
+def _tiles(stage: StageContents) -> Iterator[dict[str, str]]:
+    one = stage.performance
+    if one.request_rate is not None:
+        yield {"name": "requests a second", "value": rate(one.request_rate), "unit": "", "tone": ""}
+    if one.output_rate:
+        yield {"name": "output tokens a second", "value": rate(one.output_rate), "unit": "", "tone": ""}
+    for label, name in (("TTFT", "ttft"), ("ITL", "itl"), ("E2EL", "e2el")):
+        spread = one.statistics.get(name, Statistics())
+        if spread.median is not None and spread.p99 is not None:
+            value, _, unit = seconds(spread.median).partition(" ")
+            said = f"{label}, p99 {seconds(spread.p99)}"
+            yield {"name": said, "value": value, "unit": unit, "tone": ""}
+    if one.concurrency_mean is not None:
+        said = f"in flight, {one.concurrency_max:,} at most"
+        yield {"name": said, "value": f"{one.concurrency_mean:,.1f}", "unit": "", "tone": ""}
+    bad = one.failed + one.cut
+    yield {"name": f"of {one.total:,} failed", "value": f"{bad:,}", "unit": "", "tone": "bad" if bad else ""}
+
+
+def _stage(stage: StageContents, *, named: bool) -> dict[str, Any]:
+    one = stage.performance
+    return {
+        "name": stage.name if named else f"What was measured: {stage.name}",
+        "measures": _grid(tabulate_measures(one)),
+        "totals": list(tell_totals(one)),
+        "turns": _grid(tabulate_turns(one)) if one.turns else None,
+        "summary": " · ".join(_sum_up(one)),
+    }
+
+
+def _sum_up(one: Performance) -> Iterator[str]:
+    yield f"{one.total:,} requests"
+    if one.failed + one.cut:
+        yield f"{one.failed + one.cut:,} failed"
+    for label, name in (("TTFT", "ttft"), ("ITL", "itl")):
+        spread = one.statistics.get(name, Statistics())
+        if spread.median is not None and spread.p99 is not None:
+            yield f"{label} {seconds(spread.median)}, p99 {seconds(spread.p99)}"
+
+
+def _server(stages: Sequence[StageContents]) -> dict[str, Any] | None:
+    told = [(stage.name, stage.server) for stage in stages]
+    return _grid(tabulate_server(told)) if any(said for _, said in told) else None
+
+
+def _grid(table: Table) -> dict[str, Any]:
+    head, *rows = table.shown()
+    return {"head": head, "rows": rows, "texts": table.texts()}
+
+
+def _environment(environment: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in environment.items():
+        if name == "memory_bytes":
+            yield "memory", size(value) if value else "unknown"
+        elif value:
+            plain = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
+            yield name, ", ".join(map(str, plain)) if isinstance(plain, list) else str(plain)
+
+
+def _command(about: Mapping[str, Any]) -> str:
+    flags = about.get("command")
+    return shlex.join(map(str, flags)) if isinstance(flags, list) else ""
