@@ -276,4 +276,29 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
             "steelyard.wire.triton:Triton", "generate and generate_stream of Triton: model=NAME"
         ),
     },
+    "workloads": {
+        "burstgpt": Builtin(
+            "steelyard.workloads.traces:make_burstgpt",
+            "times and lengths in columns, as BurstGPT and Azure record them: data=FILE",
+        ),
+        "custom": Builtin(
+            "steelyard.workloads.recorded:Recorded", "requests of one's own, a row each: data=FILE"
+        ),
+        "mooncake": Builtin(
+            "steelyard.workloads.traces:make_mooncake", "times, lengths and hashes of blocks: data=FILE"
+        ),
+        "mtbench": Builtin(
+            "steelyard.workloads.conversations:make_mtbench", "questions of two turns: data=FILE"
+        ),
+        "prefixes": Builtin(
+            "steelyard.workloads.synthetic:make_prefixes", "made prompts that share beginnings: hit_rate=0.9"
+        ),
+        "sharegpt": Builtin(
+            "steelyard.workloads.conversations:make_sharegpt", "conversations, turn by turn: data=FILE"
+        ),
+        "synthetic": Builtin(
+            "steelyard.workloads.synthetic:Synthetic", "made prompts of exact length: input=512 output=128"
+        ),
+        "task": Builtin("steelyard.workloads.tasked:Tasked", "the questions of any task: task=NAME"),
+    },
 }

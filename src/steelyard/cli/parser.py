@@ -54,7 +54,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
 
 
 def _describe_list(parser: Parser) -> None:
-    kinds = ["models", "data", "layouts", "tasks", "metrics", "wires", "extractors"]
+    kinds = ["models", "data", "layouts", "tasks", "metrics", "wires", "extractors", "workloads"]
     parser.add_argument(
         "kind",
         nargs="?",

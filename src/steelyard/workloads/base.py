@@ -15,11 +15,15 @@ An endless workload ends with the load; one that ends, ends the load.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from itertools import islice
+from typing import Any, Generic, Protocol, TypeVar
 
 from steelyard.types import Prompt
+
+P = TypeVar("P")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,10 @@ class Session:
 
 
 class Workload(Protocol):
-    """Sessions, and what they are called; two of equal identity give equal ones."""
+    """Sessions, and what they are called; two of equal identity give equal ones.
+
+    It may have `remarks`, texts that whoever opened it should be told.
+    """
 
     name: str
 
@@ -62,3 +69,43 @@ class Workload(Protocol):
     def __iter__(self) -> Iterator[Session]:
         """The sessions, from the first."""
         ...
+
+
+class Planned(ABC, Generic[P]):
+    """A workload whose sessions are made of plans: cheap to pass over, made where they are wanted."""
+
+    name: str
+    remarks: Sequence[str] = ()
+
+    @abstractmethod
+    def identity(self) -> Mapping[str, Any]:
+        """All that shapes the sessions."""
+
+    @abstractmethod
+    def plans(self) -> Iterator[P]:
+        """What each session is made of."""
+
+    @abstractmethod
+    def session(self, number: int, plan: P) -> Session:
+        """The session of this number, counted from 0."""
+
+    def __iter__(self) -> Iterator[Session]:
+        """The sessions, from the first."""
+        return self.share(0, 1)
+
+    def share(self, first: int, every: int) -> Iterator[Session]:
+        """Every so many-th session, beginning with the one of the number `first`."""
+        for number, plan in islice(enumerate(self.plans()), first, None, every):
+            yield self.session(number, plan)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+
+def take_share(workload: Workload, first: int, every: int) -> Iterator[Session]:
+    """Every so many-th session of any workload; those between cost little where it knows how to skip."""
+    share = getattr(workload, "share", None)
+    sessions: Iterator[Session] = (
+        islice(workload, first, None, every) if share is None else share(first, every)
+    )
+    return sessions
