@@ -21,6 +21,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from steelyard.timings.counting import Counts
 from steelyard.timings.rows import COUNTED_BY, STATES, TAKEN_BY, read_names, read_rows
 from steelyard.timings.shards import shards_of
 
@@ -133,6 +134,19 @@ class Columns:
     def duration(self) -> float:
         """From the first sending to the last answer's end, added up over sittings and stages."""
         return sum(end - begin for begin, end in self.spans)
+
+    @cached_property
+    def answered(self) -> Columns:
+        """The requests that were answered."""
+        return self.select(self.ok)
+
+    @cached_property
+    def gap_counts(self) -> Counts:
+        """How often each gap between token events came, in microseconds."""
+        counts = Counts()
+        for gaps in self.gaps():
+            counts.add(gaps)
+        return counts
 
     def select(self, rows: Flags | Integers) -> Columns:
         """Some of the requests."""

@@ -48,6 +48,11 @@ class Counts:
         found = np.bincount(values)
         self._table[: len(found)] += found
 
+    def count_of(self, value: int) -> int:
+        """How often a value came."""
+        values, counts = self.distinct()
+        return int(counts[values == value].sum())
+
     @property
     def total(self) -> int:
         """The sum of all values."""

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steelyard.timings.columns import MICRO, Block, Columns
-from steelyard.timings.counting import Counts
 from steelyard.timings.intervals import batch_by, bound_level, bound_mean, find_effect
 from steelyard.timings.statistics import LEVELS, Statistics
 
@@ -22,16 +21,9 @@ _MOST_BATCHES = 32
 _FEWEST_BATCHES = 8
 
 
-def count_gaps(columns: Columns) -> Counts:
-    """How often each gap came, in microseconds."""
-    counts = Counts()
-    for gaps in columns.gaps():
-        counts.add(gaps)
-    return counts
-
-
-def describe_gaps(columns: Columns, counts: Counts) -> Statistics:
-    """The statistics of all gaps of the requests, which `counts` counted, in seconds."""
+def describe_gaps(columns: Columns) -> Statistics:
+    """The statistics of all gaps of the requests, in seconds."""
+    counts = columns.gap_counts
     if not counts.n:
         return Statistics()
     values, times = counts.distinct()

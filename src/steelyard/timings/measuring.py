@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from steelyard.timings.arrivals import count_arrivals
+from steelyard.timings.clients import Client
 from steelyard.timings.columns import Columns
 from steelyard.timings.concurrency import Staircase
-from steelyard.timings.gaps import count_gaps, describe_gaps
+from steelyard.timings.doubts import find_doubts
+from steelyard.timings.gaps import describe_gaps
 from steelyard.timings.intervals import (
     batch_by,
     bound_level,
@@ -41,7 +44,9 @@ def measure_columns(
 ) -> Performance:
     """What the requests of a stage, or those sent in a part of it, showed."""
     asked = columns.select(~columns.check) if columns.check.any() else columns
-    return _measure_requests(asked, everything=columns, window=window, limits=limits)
+    performance = _measure_requests(asked, everything=columns, window=window, limits=limits)
+    client = Client.of_shards(columns.paths, stage=performance.stage)
+    return replace(performance, doubts=find_doubts(performance, asked, client))
 
 
 def take_measures(columns: Columns) -> dict[str, Floats]:
@@ -108,7 +113,7 @@ def _measure_requests(
 ) -> Performance:
     spans = asked.spans if window is None else [window]
     chosen = asked if window is None else asked.select(_inside(asked.sent, window))
-    answered = chosen.select(chosen.ok)
+    answered = chosen.answered
     duration = sum(end - begin for begin, end in spans)
     stairs = Staircase.of(everything.sent, everything.done)
     good = None if limits is None else find_good(answered, limits)
@@ -163,7 +168,7 @@ def _measure_rates(
     spans: Sequence[tuple[float, float]],
 ) -> tuple[dict[str, float | None], dict[str, Interval]]:
     """What came a second; of a window what came in it, else what the answered requests had."""
-    done = asked.select(asked.ok)
+    done = asked.answered
     ended = np.ones(len(done), np.bool_) if window is None else _inside(done.done, window)
     begun = ended if window is None else _inside(np.where(done.events > 0, done.first, done.done), window)
     amounts: dict[str, Floats | None] = {
@@ -199,7 +204,7 @@ def _measure_statistics(chosen: Columns, answered: Columns) -> dict[str, Statist
         if name not in OF_ALL
     }
     found.update({name: describe(of_all[name], chosen.sent) for name in OF_ALL})
-    found["itl"] = describe_gaps(answered, count_gaps(answered))
+    found["itl"] = describe_gaps(answered)
     return {name: found[name] for name in MEASURES}
 
 

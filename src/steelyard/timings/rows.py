@@ -71,7 +71,7 @@ class _NamedRow(msgspec.Struct):
     sample: _Named
 
 
-class _About(msgspec.Struct):
+class About(msgspec.Struct):
     sitting: int
     worker: int
     began: float
@@ -86,10 +86,10 @@ Arrays = dict[str, NDArray[Any]]
 
 def read_rows(paths: Sequence[Path], *, stage: int | None = None) -> dict[str, Any]:
     """The columns of all shards, but for what only the events themselves say."""
-    abouts = [_read_about(path) for path in paths]
+    abouts = [read_about(path) for path in paths]
     began = min(((about.sitting, about.began) for about in abouts), default=(0, 0.0))[1]
     errors: dict[str, int] = {}
-    chunks, lost = [_as_arrays([], errors, first_line=0, first_event=0) | _placed(0, _About(0, 0, 0.0), 0)], 0
+    chunks, lost = [_as_arrays([], errors, first_line=0, first_event=0) | _placed(0, About(0, 0, 0.0), 0)], 0
     for number, (path, about) in enumerate(zip(paths, abouts)):
         room = _count_events(path)
         for arrays in _read_chunks(path, errors):
@@ -118,10 +118,11 @@ def read_names(path: Path, lines: NDArray[np.int64]) -> Iterator[tuple[str, str 
                 yield sample.id, None if session is None else str(session)
 
 
-def _read_about(path: Path) -> _About:
+def read_about(path: Path) -> About:
+    """What a shard says of itself."""
     file = path / "shard.json"
     try:
-        about = msgspec.json.decode(file.read_bytes(), type=_About)
+        about = msgspec.json.decode(file.read_bytes(), type=About)
     except (OSError, msgspec.DecodeError) as error:
         raise StoreError(f"{file} cannot be read: {error}") from error
     if about.format > FORMAT:
@@ -194,7 +195,7 @@ def _as_arrays(rows: Sequence[_Row], errors: dict[str, int], *, first_line: int,
     }
 
 
-def _placed(shard: int, about: _About, count: int) -> Arrays:
+def _placed(shard: int, about: About, count: int) -> Arrays:
     """What is the same for all rows of a shard."""
     return {
         "shard": np.full(count, shard, np.int64),
