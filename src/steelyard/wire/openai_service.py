@@ -25,10 +25,12 @@ from steelyard.wire.openai_choices import (
     write_usage,
 )
 from steelyard.wire.openai_errors import decode_json, read_error, show_begin, write_error
+from steelyard.wire.openai_events import read_piece, read_text
 from steelyard.wire.openai_parameters import Parameters
 
 _PATHS = ("/chat/completions", "/completions", "/embeddings")
 _DONE = b"data: [DONE]\n\n"
+_MOST_ODD = 8
 
 
 class OpenAIService(Wire):
@@ -129,6 +131,7 @@ class OpenAIExchange(Exchange):
         self.scored = any(request.choices is not None for request in requests)
         self.pieces = Pieces()
         self.whole = False
+        self._odd = 0
         self._written: set[int] = set()
         self._about: dict[str, Any] | None = None
 
@@ -157,7 +160,8 @@ class OpenAIExchange(Exchange):
             if self.stream:
                 body = {"stream_options": {"include_usage": True}, **body, "stream": True}
         if self.wire.model is not None:
-            body["model"] = self.wire.model
+            # A question may name another, as an adapter of it.
+            body.setdefault("model", self.wire.model)
         return msgspec.json.encode(body)
 
     def _params(self) -> dict[str, Any]:
@@ -201,6 +205,35 @@ class OpenAIExchange(Exchange):
         if event.get("error") or (not event.get("choices") and event.get("object") == "error"):
             raise DataError(f"the service reports an error: {read_error(event)}")
         return self.pieces.add(event)
+
+    def decode_events(self, events: Sequence[tuple[bytes, int]]) -> list[int]:
+        """Take events, each with its end; the ends of those that say something of the answer."""
+        read, ends, texts, last = read_piece if self.chat else read_text, [], list[str](), ""
+        for data, end in events:
+            # The first says what holds for all; and where they all say more there is nothing to be won.
+            piece = read(data) if 0 in self.pieces.choices and self._odd < _MOST_ODD else None
+            if piece is None or self.whole:
+                if texts:
+                    self.pieces.extend(last, texts)
+                    texts = []
+                self._odd += 1
+                if self.decode_event(data) is not None:
+                    ends.append(end)
+                continue
+            self._odd = 0
+            field, text = piece
+            if text:
+                if texts and field != last:
+                    self.pieces.extend(last, texts)
+                    texts = []
+                last = field
+                texts.append(text)
+                ends.append(end)
+        if texts:
+            self.pieces.extend(last, texts)
+        if not self.keeps:
+            self.pieces.forget()
+        return ends
 
     def decode_end(self) -> Sequence[Response]:
         """The completion that the events made together."""
