@@ -2,43 +2,166 @@
 
 from __future__ import annotations
 
+import re
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
-from steelyard.cli.pairs import read_pairs
-from steelyard.cli.screen import printable, show, show_json, tell
-from steelyard.cli.stages import read_stages
-from steelyard.errors import UsageError
+from steelyard.cli.figures import show_figures
+from steelyard.cli.live import LiveView
+from steelyard.cli.pairs import masked, read_pairs
+from steelyard.cli.screen import printable, tell
+from steelyard.cli.series import make_task, write_flags
+from steelyard.cli.stages import ARRIVING, read_stages
+from steelyard.errors import Interrupted, UsageError
 from steelyard.loadtest.running import load
+from steelyard.models.base import Model
 from steelyard.models.references import open_model
+from steelyard.store import Run
+from steelyard.timings.objectives import read_limits, read_objectives
+from steelyard.workloads.base import Workload
 from steelyard.workloads.references import open_workload
 
-# What a run is not: where it goes and how it is shown.
+# What a run is not: where it goes, how it is shown, who measures it.
 _NOT_STORED = ("verb", "home", "debug", "out", "resume", "html", "json", "csv", "parquet", "push", "quiet",
                "workers", "scrape")  # fmt: skip
+_ASKED_BY_TASK = ("task", "data", "prompt")
+_NAMED = ("model", "workload", "data", "task", "check_answers")
 
 
 def run(options: Namespace) -> int:
     """Measure, show what came out, and return 1 where requests failed or an objective was missed."""
     now = vars(options)
-    asked: dict[str, Any] = {name: value for name, value in now.items() if name not in _NOT_STORED}
+    asked = _read_asked(now)
+    _check(asked, now)
+    with ExitStack() as stack:
+        ref, *words = asked["model"]
+        model = open_model(ref, **read_pairs(words))
+        stack.callback(model.close)
+        workload = _open_workload(asked, model)
+        for remark in (*model.remarks, *getattr(workload, "remarks", ())):
+            tell(printable(remark))
+        path = now.get("resume") or now.get("out") or _folder(workload.name, model.name)
+        try:
+            stored = _measure(asked, now, model, workload, path=path)
+        except Interrupted:
+            if (path / "run.json").exists():
+                show_figures([Run.open(path)], now)
+            raise
+    return show_figures([stored], now)
+
+
+def _measure(
+    asked: Mapping[str, Any], now: Mapping[str, Any], model: Model, workload: Workload, *, path: Path
+) -> Run:
+    stages = read_stages(asked, traced=_brings_times(asked, workload))
+    names = [stage.name for stage in stages if not stage.warmup]
+    view = None if now.get("quiet") else LiveView(printable(f"{workload.name} · {model.name}"), names)
+    try:
+        return load(
+            model,
+            workload,
+            stages=stages,
+            out=path,
+            resume="resume" in now,
+            workers=now.get("workers", "auto"),
+            keep=asked.get("keep_answers", False),
+            seed=asked.get("seed", 0),
+            slo=asked.get("slo"),
+            goodput=asked.get("goodput"),
+            scrape=False if now.get("scrape") == "off" else now.get("scrape"),
+            watch=view,
+            about=describe_asked(asked),
+        )
+    finally:
+        if view is not None:
+            view.close()
+
+
+def _read_asked(now: Mapping[str, Any]) -> dict[str, Any]:
+    """The flags that say what is asked: of a run that is gone on with, those that it was begun with too."""
+    asked = {name: value for name, value in now.items() if name not in _NOT_STORED}
+    resume: Path | None = now.get("resume")
+    if resume is not None and "out" in now:
+        raise UsageError("--out and --resume name two folders", hint="a resumed run stays where it is")
+    if resume is not None:
+        stored = Run.open(resume).about
+        if stored.get("kind") != "load":
+            raise UsageError(f"{resume} is no load run", hint="steelyard eval --resume goes on with others")
+        if not isinstance(stored.get("options"), dict):
+            hint = "go on with it from where it was begun"
+            raise UsageError(f"{resume} was not begun by this command", hint=hint)
+        asked = {**stored["options"], **asked}
     if "model" not in asked:
         raise UsageError("no model is named", hint="--model http://localhost:8000/v1")
-    ref, *words = asked["model"]
-    model = open_model(ref, **read_pairs(words))
-    for remark in model.remarks:
-        tell(printable(remark))
-    named, *words = asked.get("workload", ["synthetic"])
-    workload = open_workload(named, **read_pairs(words))
-    try:
-        stored = load(model, workload, stages=read_stages(asked), out=now.get("out"), about=_about(asked))
-    finally:
-        model.close()
-    show_json(stored.about["results"])
-    show(f"stored in {stored.path}")
-    return 0
+    return asked
 
 
-def _about(asked: Mapping[str, Any]) -> dict[str, Any]:
-    return {"options": dict(asked)}
+def _check(asked: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise for what cannot be before anything is asked."""
+    if "slo" in asked:
+        read_objectives(asked["slo"])
+    if "goodput" in asked:
+        read_limits(asked["goodput"])
+    if "workload" in asked and (given := [name for name in _ASKED_BY_TASK if name in asked]):
+        hint = "--workload names a file as well"
+        raise UsageError(f"--workload and --{given[0]} both say what is asked", hint=hint)
+    if "prompt" in asked and not ("data" in asked or "task" in asked):
+        raise UsageError("--prompt asks the rows of --data", hint="name some")
+    for name in ("html", "csv", "parquet"):
+        if name in now and now[name].is_dir():
+            raise UsageError(f"--{name} {now[name]} is a folder", hint="name a file")
+
+
+def _open_workload(asked: Mapping[str, Any], model: Model) -> Workload:
+    """What is asked: a workload, or what a task asks of some data."""
+    ref: Any = None
+    given: dict[str, Any] = {}
+    if "workload" in asked:
+        ref, *words = asked["workload"]
+        given = read_pairs(words)
+    elif "data" in asked or "task" in asked:
+        wanted: dict[str, Any] = {name: [asked[name]] for name in _ASKED_BY_TASK if name in asked}
+        ref = make_task(wanted)
+    given.setdefault("seed", asked.get("seed", 0))
+    if "max_tokens" in asked:
+        given["output"] = asked["max_tokens"]
+    if "param" in asked:
+        given["params"] = {**given.get("params", {}), **read_pairs(asked["param"])}
+    return open_workload(ref, model=model, **given)
+
+
+def _brings_times(asked: Mapping[str, Any], workload: Workload) -> bool:
+    """Whether nothing says how requests arrive, and the workload does."""
+    if any(name in asked for name in (*ARRIVING, "stage", "sweep", "search")) or "-" in asked.get(
+        "workload", ()
+    ):
+        return False
+    first = next(iter(workload), None)
+    return first is not None and first.at is not None
+
+
+def describe_asked(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The flags of a load as they are stored with its run, without what is secret."""
+    shown = {
+        name: [masked(word) for word in value] if name in (*_NAMED, "param") else value
+        for name, value in asked.items()
+    }
+    return {"options": shown, "command": ["steelyard", "load", *_write_flags(shown)]}
+
+
+def _write_flags(shown: Mapping[str, Any]) -> Sequence[str]:
+    named = [
+        word for name in _NAMED if name in shown for word in (f"--{name.replace('_', '-')}", *shown[name])
+    ]
+    stages = [word for words in shown.get("stage", ()) for word in ("--stage", *words)]
+    plain = {name: value for name, value in shown.items() if name not in (*_NAMED, "stage")}
+    return [*named, *stages, *write_flags(plain)]
+
+
+def _folder(workload: str, model: str) -> Path:
+    stamp = datetime.now().strftime("%Y-%m-%dT%H-%M-%S.%f")[:-3]
+    return Path("runs") / re.sub(r"[^\w.+-]+", "-", f"{stamp}-load-{workload}-{model}")

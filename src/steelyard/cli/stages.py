@@ -21,6 +21,9 @@ DURATION = 30.0
 LEVELS = ("rate", "concurrency")
 """What a sweep and a search go up with."""
 
+ARRIVING = ("concurrency", "rate", "arrival", "pressure")
+"""The flags that say how requests arrive."""
+
 _SHAPE = ("concurrency", "rate", "arrival", "burstiness", "burst", "ramp", "ramp_from", "ramp_for",
           "pressure", "speed", "requests", "duration", "grace")  # fmt: skip
 _MOST_LEVELS = 200
@@ -66,7 +69,7 @@ def read_stages(asked: Mapping[str, Any], *, traced: bool = False) -> list[Stage
             raise UsageError(f"--sweep {what} goes through what --{what} says", hint="leave one out")
         stages = [make_stage({**shape, what: level}) for level in levels]
     else:
-        if traced and not shape.keys() & {"concurrency", "rate", "arrival", "pressure"}:
+        if traced and not shape.keys() & set(ARRIVING):
             shape["arrival"] = "trace"
         stages = [make_stage(shape)]
     return [*_warm_up(asked.get("warmup", 1), stages[0]), *_with_names(stages)]

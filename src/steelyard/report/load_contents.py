@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -74,6 +75,14 @@ class LoadContents:
     def requests(self) -> int:
         """How many requests were sent."""
         return sum(stage.performance.total for stage in self.stages)
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Why requests failed, the most frequent first."""
+        counted: Counter[str] = Counter()
+        for stage in self.stages:
+            counted.update(stage.performance.errors)
+        return dict(counted.most_common())
 
     @cached_property
     def columns(self) -> Columns:

@@ -26,6 +26,7 @@ from steelyard.report.load_tables import (
     tabulate_turns,
     tell_totals,
 )
+from steelyard.report.load_words import doubt_load
 from steelyard.report.spending import seconds, size
 from steelyard.report.tables import Table
 from steelyard.timings.performance import Performance
@@ -79,7 +80,7 @@ def _view(contents: LoadContents) -> dict[str, Any]:
         "stages": [_stage(stage, named=several) for stage in stages],
         "checks": None,
         "check_words": [],
-        "reasons": list_shares(columns.error_counts()),
+        "reasons": list_shares(contents.reasons),
         "server": _server(stages),
         "server_charts": list(draw_server(contents.looks, contents.began, end=end, marks=marks)),
         "client_charts": [],
@@ -87,18 +88,6 @@ def _view(contents: LoadContents) -> dict[str, Any]:
         "command": _command(about),
         "identity": json.dumps(about.get("identity", {}), indent=2, ensure_ascii=False),
     }
-
-
-def doubt_load(contents: LoadContents) -> Iterator[str]:
-    """Why a reader should not lean on a run, its state first."""
-    reason = contents.run.about.get("reason")
-    if contents.state != "done":
-        why = f": {reason}" if reason else ""
-        yield f"this run is {contents.state}{why}; {contents.requests:,} requests were measured"
-    for stage in contents.stages:
-        before = f"{stage.name}: " if len(contents.stages) > 1 else ""
-        for doubt in stage.performance.doubts:
-            yield before + doubt
 
 
 def _tiles(stage: StageContents) -> Iterator[dict[str, str]]:
