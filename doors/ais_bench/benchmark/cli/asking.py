@@ -1,10 +1,8 @@
-"""Models asked data sets, one pair after the other or several at a time; one that fails stops no other."""
+"""A model asked a data set, and the answers scored anew: one piece of work each."""
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +10,13 @@ import msgspec
 
 from ais_bench.benchmark.configuration.files import find_written
 from ais_bench.benchmark.datasets.merging import Batch
-from ais_bench.benchmark.models.hanging import hang
+from ais_bench.benchmark.models.hanging import find_class, hang
 from ais_bench.benchmark.outcome.notes import Log
 from ais_bench.benchmark.outcome.outputs import Outputs
 from ais_bench.benchmark.outcome.predictions import Predictions
 from steelyard.cli.progress import ProgressLine
 from steelyard.cli.screen import printable
-from steelyard.errors import Interrupted, RunMismatch, SteelyardError, UsageError, describe
+from steelyard.errors import RunMismatch, UsageError
 from steelyard.evaluation import Progress, evaluate, rescore
 from steelyard.masking import MASK
 from steelyard.models.base import Model
@@ -38,22 +36,14 @@ class Pair:
         return str(self.model["abbr"])
 
     @property
+    def name(self) -> str:
+        """What results call what it is asked."""
+        return self.batch.name
+
+    @property
     def title(self) -> str:
         """Both names."""
-        return printable(f"{self.abbr}/{self.batch.name}")
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How a pair ended; `error` is empty where it came to its end."""
-
-    error: str = ""
-    hint: str = ""
-    usage: bool = False
-    stopped: bool = False
-
-
-Work = Callable[[Pair], None]
+        return printable(f"{self.abbr}/{self.name}")
 
 
 def ask(pair: Pair, outputs: Outputs, *, about: Mapping[str, Any]) -> None:
@@ -73,7 +63,7 @@ def ask(pair: Pair, outputs: Outputs, *, about: Mapping[str, Any]) -> None:
             line(progress)
             predictions.follow(progress.run)
 
-        model = _open(pair.model)
+        model = open_configured(pair.model)
         try:
             run = evaluate(
                 model,
@@ -103,54 +93,6 @@ def score(pair: Pair, outputs: Outputs) -> None:
     Log(outputs.log(pair.abbr, pair.batch.name)).note(f"{pair.title}: scored")
 
 
-def work_on(pairs: Sequence[Pair], work: Work, outputs: Outputs, *, workers: int = 1) -> list[Ending]:
-    """Do the work on all pairs, `workers` at a time, each in a process of its own where several are."""
-    forks = "fork" in multiprocessing.get_all_start_methods()
-    if workers == 1 or len(pairs) == 1 or not forks:
-        return [_work(pair, work, outputs) for pair in pairs]
-    global _shared
-    # A process that is forked has the pairs already: classes of configuration files are never sent.
-    _shared = (pairs, work, outputs)
-    context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(min(workers, len(pairs)), mp_context=context) as pool:
-        try:
-            return list(pool.map(_work_on_number, range(len(pairs))))
-        except KeyboardInterrupt:
-            # The others were interrupted too, and are storing what they have.
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def end_others() -> None:
-    """Tell the processes that this one began to end, which store what they have."""
-    for child in multiprocessing.active_children():
-        child.terminate()
-
-
-_shared: tuple[Sequence[Pair], Work, Outputs]
-
-
-def _work_on_number(number: int) -> Ending:
-    pairs, work, outputs = _shared
-    try:
-        return _work(pairs[number], work, outputs)
-    except Interrupted:
-        return Ending("stopped", stopped=True)
-
-
-def _work(pair: Pair, work: Work, outputs: Outputs) -> Ending:
-    try:
-        work(pair)
-    except Interrupted:
-        raise
-    except Exception as error:  # noqa: BLE001 - told and kept in the log; the other pairs go on
-        Log(outputs.log(pair.abbr, pair.batch.name)).note_error(error)
-        if isinstance(error, SteelyardError):
-            return Ending(str(error.args[0]), error.hint, usage=isinstance(error, UsageError))
-        return Ending(describe(error), f"see {outputs.log(pair.abbr, pair.batch.name)}")
-    return Ending()
-
-
 def _check_data(pair: Pair, run: Run) -> None:
     """Refuse to show the answers to other questions as answers to these."""
     stored = run.about.get("identity", {}).get("task", {})
@@ -165,14 +107,20 @@ def _data_of(identity: Mapping[str, Any]) -> Mapping[str, Any]:
     return {name: part.get("data") for name, part in parts.items()}
 
 
-def _open(config: Mapping[str, Any]) -> Model:
+def open_configured(config: Mapping[str, Any]) -> Model:
+    """The model of an entry, by the reference that is stored of it where it is one."""
     if config.get("attr") == "local" and config.get("path") == "":
         raise UsageError(f"the model {config['abbr']} has no path", hint="path=FOLDER behind its name")
     if repr(MASK) in repr(config):
         hint = "name the model again, with its key"
         raise UsageError(f"the key of {config['abbr']} is not stored with its answers", hint=hint)
+    return hang({**config, "type": class_of(config)})
+
+
+def class_of(config: Mapping[str, Any]) -> Any:
+    """The class of the model of an entry."""
     kind = config.get("type")
     if isinstance(kind, str) and ".py:" in kind:
-        # A class that a configuration file writes itself, by the reference that is stored.
-        config = {**config, "type": find_written(kind)}
-    return hang(config)
+        # One that a configuration file writes itself, by the reference that is stored.
+        kind = find_written(kind)
+    return find_class(kind)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ais_bench.benchmark.cli.asking import Ending, Pair
+from ais_bench.benchmark.cli.asking import Pair
+from ais_bench.benchmark.cli.working import Ending, exit_code, tell_ending
 from ais_bench.benchmark.outcome.outputs import Outputs
 from steelyard.albums import KEPT
 from steelyard.cli.screen import printable, tell
@@ -13,8 +14,6 @@ from steelyard.report.doubts import doubt_results, doubt_run
 from steelyard.report.tables import Table
 from steelyard.store import Run
 from steelyard.types import Prompt
-
-_STOPPED = 130
 
 
 def preview(pairs: Sequence[Pair]) -> str:
@@ -41,19 +40,13 @@ def tell_endings(pairs: Sequence[Pair], endings: Sequence[Ending], outputs: Outp
     codes = []
     for pair, ending in zip(pairs, endings):
         if ending.error:
-            tell(f"ais_bench: error: {pair.title}: {printable(' '.join(ending.error.split()))}")
-            if ending.hint:
-                tell(f"hint: {printable(' '.join(ending.hint.split()))}")
-            codes.append(_STOPPED if ending.stopped else 2 if ending.usage else 1)
+            codes.append(tell_ending(pair.title, ending))
             continue
         complete, doubts = _doubt(pair, outputs)
         for line in doubts:
             tell(f"! {pair.title}: {printable(line)}")
         codes += [] if complete else [1]
-    if _STOPPED in codes:
-        return _STOPPED
-    # Where every pair was refused nothing was asked, and the command is what is wrong.
-    return 2 if len(codes) == len(pairs) and set(codes) == {2} else min(1, len(codes))
+    return exit_code(codes, len(pairs))
 
 
 def draw_page(pairs: Sequence[Pair], outputs: Outputs) -> str:

@@ -2,41 +2,42 @@
 
 from __future__ import annotations
 
-import shlex
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import product
-from pathlib import Path
 from typing import Any
 
-from ais_bench.benchmark.cli.arguments import LATEST
-from ais_bench.benchmark.cli.asking import Ending, Pair, ask, end_others, score, work_on
-from ais_bench.benchmark.cli.choosing import Choice, choose, names_anything, search
+from ais_bench.benchmark.cli.asking import Pair, ask, score
+from ais_bench.benchmark.cli.choosing import Choice, search
 from ais_bench.benchmark.cli.drawing import draw_page, preview, tell_endings
+from ais_bench.benchmark.cli.planning import keep_config, plan, stopped
+from ais_bench.benchmark.cli.working import Ending, end_others, work_on
 from ais_bench.benchmark.datasets.entries import open_set
 from ais_bench.benchmark.datasets.merging import gather
-from ais_bench.benchmark.outcome.notes import write_config
-from ais_bench.benchmark.outcome.outputs import Outputs, begin, find
+from ais_bench.benchmark.outcome.outputs import Outputs, begin
 from ais_bench.benchmark.outcome.results import read_results, results_of, write_results
 from ais_bench.benchmark.outcome.summary import tabulate, write_csv
 from steelyard.cli.interruption import stopped_like_an_interrupt
 from steelyard.cli.pairs import masked
 from steelyard.cli.screen import printable, show, tell
-from steelyard.errors import Interrupted, StoreError, UsageError
+from steelyard.errors import Interrupted, StoreError
 from steelyard.report.tables import Table
 from steelyard.store import Run
 
 
 def run(options: Namespace, words: Sequence[str]) -> int:
     """Do what a command line says; 1 where a request failed or a task did not come to its end."""
-    if options.mode.startswith("perf"):
-        raise UsageError("load tests come with the next version", hint="--mode all, infer, eval or viz")
     if options.search:
         show(Table(("kind", "name", "where"), search(options)).text())
         return 0
+    if options.mode.startswith("perf"):
+        # The machinery of load tests is loaded only where one is wanted.
+        from ais_bench.benchmark.cli.performing import perform
+
+        return perform(options, words)
     asks = options.mode in ("all", "infer")
-    choice, outputs = _plan(options, goes_on=options.reuse is not None or not asks)
+    choice, outputs = plan(options, goes_on=options.reuse is not None or not asks)
     sets = [open_set(entry, limit=choice.num_prompts) for entry in choice.datasets]
     batches = gather(sets, merge=choice.merge)
     pairs = [Pair(model, batch) for model, batch in product(choice.models, batches)]
@@ -45,7 +46,7 @@ def run(options: Namespace, words: Sequence[str]) -> int:
         return 0
     if outputs is None:
         outputs = begin(choice.work_dir)
-    kept = _keep_config(outputs, choice) if asks else None
+    kept = keep_config(outputs, choice) if asks else None
     endings = _work(pairs, outputs, choice, options, words)
     if kept is not None and all(ending.usage for ending in endings):
         # What was refused is not what the sitting asks.
@@ -54,18 +55,6 @@ def run(options: Namespace, words: Sequence[str]) -> int:
         _summarize(pairs, endings, outputs, choice, page=options.mode == "viz")
     tell(f"kept in {outputs.root}")
     return tell_endings(pairs, endings, outputs)
-
-
-def _plan(options: Namespace, *, goes_on: bool) -> tuple[Choice, Outputs | None]:
-    """What is asked, and the sitting to go on with; where nothing is named, what was asked in it."""
-    wanted = None if options.reuse == LATEST else options.reuse
-    if not goes_on:
-        return choose(options), None
-    if names_anything(options):
-        choice = choose(options)
-        return choice, find(choice.work_dir, wanted)
-    outputs = find(options.work_dir or Choice([], []).work_dir, wanted)
-    return choose(options, stored=next(iter(outputs.configs()), None)), outputs
 
 
 def _work(
@@ -79,9 +68,7 @@ def _work(
             with stopped_like_an_interrupt(first=end_others):
                 endings = work_on(pairs, asking, outputs, workers=choice.workers)
         except (Interrupted, KeyboardInterrupt) as error:
-            again = shlex.join([*_without_reuse(command), "--reuse", outputs.time])
-            told = str(error.args[0]) if error.args else "stopped"
-            raise Interrupted(told, hint=f"go on with: {again}") from error
+            raise stopped(error, command, outputs) from error
     elif options.mode == "eval":
         endings = work_on(pairs, partial(score, outputs=outputs), outputs)
     else:
@@ -124,23 +111,3 @@ def _summarize(
     show(printable(forms[".txt"]))
     if page:
         tell(f"page: {outputs.summary('.html')}")
-
-
-def _keep_config(outputs: Outputs, choice: Choice) -> Path:
-    more = {"num_prompts": choice.num_prompts, "merge_ds": choice.merge}
-    parts = {"models": choice.models, "datasets": choice.datasets, "summarizer": choice.summarizer, **more}
-    path = outputs.config()
-    write_config(path, **parts)
-    return path
-
-
-def _without_reuse(command: Sequence[str]) -> list[str]:
-    """A command line without what it goes on with."""
-    kept, skip = [], False
-    for word in command:
-        if word in ("-r", "--reuse"):
-            skip = True
-        elif not (skip and word[:1].isdigit()):
-            kept.append(word)
-            skip = False
-    return kept

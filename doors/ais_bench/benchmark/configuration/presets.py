@@ -108,7 +108,11 @@ def _name_sets() -> dict[str, tuple[str, str]]:
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "models": _MODELS,
     "datasets": _name_sets(),
-    "summarizers": {"example": {"attr": "accuracy"}},
+    "summarizers": {
+        "example": {"attr": "accuracy"},
+        "default_perf": {"attr": "performance", "stage": "total"},
+        "stable_stage": {"attr": "performance", "stage": "stable"},
+    },
 }
 
 

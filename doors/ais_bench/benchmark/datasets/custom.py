@@ -49,8 +49,7 @@ def custom_entry(path: Path, *, meta: Path | None = None, kind: str | None = Non
     if template:
         # Its fields are the columns of the file, which is how the engine fills a template too.
         entry["template"] = str(template)
-    if told.get("max_out_len"):
-        entry["max_out_len"] = told["max_out_len"]
+    entry |= {key: told[key] for key in ("max_out_len", "output_config") if told.get(key)}
     return entry
 
 

@@ -25,7 +25,7 @@ from steelyard.types import Sample
 
 _KEYS = (
     "abbr", "task", "path", "mode", "prompt", "shots", "template", "files", "limit", "options", "metric",
-    "max_out_len", "subsets",
+    "max_out_len", "subsets", "output_config",
 )  # fmt: skip
 # What is shown with letters keeps its numbers comparable with those of a written letter.
 _LIKELIHOOD = {"mmlu": "letter-likelihood", "ceval": "letter-likelihood", "cmmlu": "letter-likelihood"}
@@ -43,6 +43,8 @@ class AskedSet:
     kind: str = ""
     subsets: str = ""
     """The column whose values have results of their own, which are averaged."""
+    output_config: Mapping[str, Any] | None = None
+    """How long answers are to be in a load test, where rows do not say."""
 
     def label_of(self, metric: str, *, first: bool) -> str:
         """What results call a metric of the engine."""
@@ -143,7 +145,8 @@ def _open_task(entry: Mapping[str, Any]) -> AskedSet:
     chat = None if prompt is None else prompt == "chat"
     metric = entry.get("metric", "accuracy")
     subsets = str(entry.get("subsets") or "")
-    return AskedSet(task.name, task, mode=mode, chat=chat, metric=metric, kind=name, subsets=subsets)
+    asked = {"mode": mode, "chat": chat, "metric": metric, "kind": name, "subsets": subsets}
+    return AskedSet(task.name, task, **asked, output_config=entry.get("output_config"))
 
 
 def _is_choice(name: str) -> bool:

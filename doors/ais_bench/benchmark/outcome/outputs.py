@@ -5,6 +5,7 @@ outputs/default/20261120_140312/
     logs/MODEL/DATASET.log
     predictions/MODEL/DATASET.jsonl        and DATASET_failed.jsonl
     results/MODEL/DATASET.json
+    performances/MODEL/DATASET.csv         and .json, _details.jsonl, _plot.html
     summary/summary_20261120_140312.txt    and .csv, .md, .html
     runs/MODEL/DATASET/                    the run itself, of which all the others are made
 """
@@ -44,6 +45,10 @@ class Outputs:
     def results(self, model: str, name: str) -> Path:
         """The scores on a data set."""
         return self._file("results", model, name, ".json")
+
+    def performance(self, model: str, name: str, suffix: str) -> Path:
+        """What a load test showed, in one of its forms."""
+        return self._file("performances", model, name, suffix)
 
     def log(self, model: str, name: str) -> Path:
         """What happened."""

@@ -63,8 +63,8 @@ def stages_of(
         main = Stage(**shared, requests=questions, concurrency=most)
     if not wishes.warmups:
         return [main]
-    before = {"requests": wishes.warmups, "concurrency": min(wishes.warmups, most), "seed": seed}
-    return [Stage(name="warmup", warmup=True, **before), main]
+    together = min(wishes.warmups, most)
+    return [Stage(name="warmup", warmup=True, requests=wishes.warmups, concurrency=together, seed=seed), main]
 
 
 def is_ramp(config: Mapping[str, Any]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -24,6 +25,7 @@ class ServiceModel(Model):
 
     elsewhere = True
     likelihoods = ()
+    _keep = True
 
     def __init__(self, made: BaseAPIModel, *, name: str, options: Mapping[str, Any]) -> None:
         """`options` are those of its configuration that shape answers."""
@@ -48,7 +50,9 @@ class ServiceModel(Model):
     def under_load(self, *, keep: bool = True) -> ServiceModel:
         """The same class, asked over connections of its own: nothing is tried again or held back."""
         check_streams(type(self.made))
-        return ServiceModel(self.made.under_load(), name=self._name, options=self.options)
+        other = copy(self)
+        other.made, other._keep = self.made.under_load(), keep
+        return other
 
     async def warm(self, connections: int) -> None:
         """Open so many connections ahead."""
@@ -103,6 +107,8 @@ class ServiceModel(Model):
             return Response(error=self._mask(str(why)), timing=timing)
         counts = Tokens(output.input_tokens or None, output.output_tokens or None)
         told = {"reasoning": output.reasoning_content, **output.extra_details_data, "uuid": output.uuid}
+        # Of what only a reader of answers wants, a load test would store much.
+        told = told if self._keep else {}
         return Response(
             text=said,
             tokens=counts if any(counts) else None,
