@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from steelyard.errors import SteelyardError
-from steelyard.loadtest.measuring import Measuring, Orders, Outcome
+from steelyard.loadtest.measuring import Measuring, Orders, Outcome, Refused
 from steelyard.loadtest.sessions import Share
 from steelyard.loadtest.ticks import Pulse, Watch, pulse_of
 from steelyard.loadtest.vitals import Busyness, Loop
@@ -60,15 +60,15 @@ class Alone:
                 if self._doubting is not None and self._doubting.done():
                     why, self._doubting = self._doubting.result(), None
                     if why is not None:
-                        raise why
+                        raise Refused(why)
                 if watch is not None:
                     self._tell(pulse, watch, measuring.tally.say(), clock() - began, lately.take())
-            reached = await running
+            await running
         finally:
             running.cancel()
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await running
-        return Outcome(begin=began - zero, end=clock() - zero, reached=reached, busy=whole.take())
+        return Outcome(begin=began - zero, end=clock() - zero, reached=measuring.reached, busy=whole.take())
 
     def _tell(self, pulse: Pulse, watch: Watch, said: dict[str, Any], elapsed: float, busy: float) -> None:
         pulse.hear(0, {**said, "busy": busy}, elapsed)

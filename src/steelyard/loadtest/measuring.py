@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from steelyard.engine import execute
+from steelyard.errors import SteelyardError
 from steelyard.loadtest.sessions import Arrival, Asking, Sessions, Share
 from steelyard.loadtest.ticks import Tally
 from steelyard.loadtest.vitals import Busyness, raise_file_limit, tell_usage
@@ -44,6 +45,14 @@ class Orders:
     token: str
     keep: bool = False
     judge: Judge | None = None
+
+
+class Refused(Exception):
+    """The first answer failed, and so will all others."""
+
+    def __init__(self, why: SteelyardError) -> None:
+        super().__init__(str(why))
+        self.why = why
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,8 +89,9 @@ class Measuring:
         self._failed: Callable[[str], None] | None = failed
         self._waiting: deque[Record] = deque()
         self._storing: asyncio.Handle | None = None
-        self._trouble: asyncio.Future[None] | None = None
-        self._reached = 0
+        self._trouble: Exception | None = None
+        self.reached = 0
+        """The place behind the last session of the stage that was begun."""
         self._share: Share | None = None
 
     async def prepare(self, share: Share) -> None:
@@ -93,10 +103,10 @@ class Measuring:
         except Exception:  # noqa: BLE001 - the requests will tell
             return
 
-    async def run(self, share: Share, start: float) -> int:
-        """Ask a share of a stage, from `start` on our clock; the place behind the last one that was asked."""
+    async def run(self, share: Share, start: float) -> None:
+        """Ask a share of a stage, from `start` on our clock."""
         stage = share.stage
-        self._share, self._reached = share, 0
+        self._share, self.reached = share, 0
         self.tally.begin()
         arrivals, dues = tee(self._sessions.arrivals(share))
         closed = stage.arrival is None
@@ -113,7 +123,6 @@ class Measuring:
                 grace=stage.grace,
                 start=start,
             )
-        return self._reached
 
     def close(self) -> None:
         """Store what is not stored yet."""
@@ -123,7 +132,7 @@ class Measuring:
             self._shard.close()
 
     def note(self, busy: float) -> dict[str, Any]:
-        """How this process fares, as it is kept and told."""
+        """How this process fares, as it is kept."""
         share, tally = self._share, self.tally
         return {
             "t": round(clock() - self.orders.zero, 3),
@@ -140,7 +149,7 @@ class Measuring:
 
     def _questions(self, arrivals: Iterator[Arrival], share: Share) -> Iterator[tuple[Asking, Request]]:
         for arrival in arrivals:
-            self._reached = arrival.place + 1
+            self.reached = max(self.reached, arrival.place + 1)
             asking = Asking(arrival, share.number)
             yield asking, self._request(asking)
 
@@ -160,8 +169,8 @@ class Measuring:
         return following, self._request(following), following.now.think
 
     def _keep(self, asking: Asking, request: Request, response: Response) -> None:
-        if self._trouble is not None and self._trouble.done():
-            self._trouble.result()
+        if self._trouble is not None:
+            raise self._trouble
         cut = isinstance(response.raw, Mapping) and bool(response.raw.get("cut"))
         self.tally.add(response, cut=cut)
         if self._failed is not None:
@@ -193,9 +202,8 @@ class Measuring:
                 self._shard.add_all(some)
                 if clock() >= end:
                     break
-        except Exception as error:  # noqa: BLE001 - raised where the answers are awaited
-            self._trouble = asyncio.get_running_loop().create_future()
-            self._trouble.set_exception(error)
+        except Exception as error:  # noqa: BLE001 - raised where the next answer comes in
+            self._trouble = error
             return
         if self._waiting:
             self._storing = asyncio.get_running_loop().call_soon(self._store)
@@ -205,10 +213,16 @@ class Measuring:
             self._storing.cancel()
             self._storing = None
         if self._trouble is not None:
-            self._trouble.result()
+            raise self._trouble
         if self._waiting:
             self._shard.add_all(self._waiting)
             self._waiting.clear()
+
+    def _note(self, busyness: Busyness) -> None:
+        try:
+            self._shard.note(**self.note(busyness.take()))
+        except Exception as error:  # noqa: BLE001 - raised where the next answer comes in
+            self._trouble = self._trouble or error
 
     @asynccontextmanager
     async def _noting(self, share: Share, start: float) -> AsyncIterator[None]:
@@ -218,15 +232,15 @@ class Measuring:
 
         def note() -> None:
             timers[0] = loop.call_later(1.0, note)
-            self._shard.note(**self.note(busyness.take()))
+            self._note(busyness)
 
         timers = [loop.call_later(max(0.0, start - clock()) + 1.0, note)]
         try:
             yield
         finally:
             timers[0].cancel()
+            self._note(busyness)
             self._store_all()
-            self._shard.note(**self.note(busyness.take()))
 
 
 class _Counted(Model):

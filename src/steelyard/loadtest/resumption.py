@@ -10,17 +10,21 @@ from typing import Any, NamedTuple
 import msgspec
 
 from steelyard.loadtest.plan import Stage, list_dues
-from steelyard.timings.shards import shards_of
+from steelyard.timings.shards import read_about, shards_of
 
 Spans = Sequence[tuple[int, "int | None"]]
 
 
 class Left(NamedTuple):
-    """The places of sessions that are left, how much of the schedule is over, how many seconds are left."""
+    """The places of sessions that are left, how much of the schedule is over, how many seconds are left.
+
+    `reached` is the place behind the last session that was asked before.
+    """
 
     places: Spans
     skipped: float | None
     seconds: float | None
+    reached: int = 0
 
     @property
     def nothing(self) -> bool:
@@ -56,19 +60,20 @@ class _Note(msgspec.Struct):
 def find_left(run: Path, number: int, stage: Stage, entry: Mapping[str, Any]) -> Left:
     """What is left of a stage that a run has begun; `entry` is what the run says of it."""
     done = _find_done(run, number)
+    reached = max(done, default=-1) + 1
     if stage.duration is None:
-        return Left(_missing(done, stage.requests), None, None)
+        return Left(_missing(done, stage.requests), None, None, reached)
     elapsed = min(stage.duration, sum(_lasted(run, number, one) for one in [entry, *entry.get("before", [])]))
     left = stage.duration - elapsed
     if stage.arrival is None:
         # Those in flight when it was stopped are not asked again, so that nothing is asked twice as often.
-        begin = max(done, default=-1) + 1
+        begin = reached
     elif stage.arrival == "trace":
         begin = 0
     else:
         begin = sum(1 for _ in takewhile(lambda due: due < elapsed, list_dues(stage)))
     over = stage.requests is not None and begin >= stage.requests
-    return Left(() if over else ((begin, stage.requests),), elapsed, left)
+    return Left(() if over else ((begin, stage.requests),), elapsed, left, reached)
 
 
 def _find_done(run: Path, number: int) -> set[int]:
@@ -104,10 +109,7 @@ def _lasted(run: Path, number: int, entry: Mapping[str, Any]) -> float:
 
 def _lines(run: Path, name: str, *, sitting: int | None = None) -> Iterator[bytes]:
     for path in shards_of(run):
-        if (
-            sitting is not None
-            and msgspec.json.decode((path / "shard.json").read_bytes())["sitting"] != sitting
-        ):
+        if sitting is not None and read_about(path)["sitting"] != sitting:
             continue
         file = path / name
         if not file.exists():

@@ -11,6 +11,7 @@ The folder of the run holds what each process measured, in shards; `timings` rea
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import secrets
 import time
@@ -22,13 +23,15 @@ from typing import Any
 from steelyard.environment import describe_environment
 from steelyard.errors import UsageError
 from steelyard.loadtest.alone import Alone
+from steelyard.loadtest.crew import Crew
 from steelyard.loadtest.measuring import Judge, Orders
 from steelyard.loadtest.sitting import Sitting, Stages
+from steelyard.loadtest.staffing import staffing
 from steelyard.loadtest.ticks import Tick
 from steelyard.models.base import Model, clock
 from steelyard.models.references import open_model
 from steelyard.store import Run
-from steelyard.timings.shards import shards_of
+from steelyard.timings.shards import read_about, shards_of
 from steelyard.workloads.base import Workload
 
 __all__ = ["Tick", "load"]
@@ -64,18 +67,23 @@ def load(
         opened = stack.enter_context(_opened(model))
         sampling = {"seed": seed, "keep": keep}
         identity = {"model": opened.identity(), "workload": workload.identity(), "sampling": sampling}
+        was: Mapping[str, Any] = {}
         if resume and out is not None:
+            was = Run.open(out).about
             run = Run.resume(out, identity)
         else:
             story = {**_describe(opened, workload, identity), "slo": slo, "goodput": goodput, **(about or {})}
             run = Run.create(out or _folder(workload.name, opened.name), story)
         stack.callback(run.close)
         shards = list(shards_of(run.path))
+        number = max((read_about(path)["sitting"] for path in shards), default=-1) + 1
+        shard = max((int(path.name) for path in shards), default=-1) + 1
+        apart = opened.elsewhere and hasattr(os, "fork")
         orders = Orders(
             model=opened,
             workload=workload,
             run=run.path,
-            sitting=len(shards),
+            sitting=number,
             began=time.time(),
             zero=clock(),
             token=secrets.token_hex(3),
@@ -84,13 +92,14 @@ def load(
         )
         sitting = Sitting(
             run=run,
-            number=orders.sitting,
+            number=number,
             zero=orders.zero,
-            measurers=Alone(orders, len(shards)),
+            measurers=Crew(orders, shard) if apart else Alone(orders, shard),
             stages=stages,
             seed=seed,
-            count_workers=lambda stage, entries: 1,
+            count_workers=staffing(workers, workload) if apart else lambda stage, entries: 1,
             watch=watch,
+            was=was,
         )
         sitting.run_to_end()
     return run

@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shlex
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol, Union
 
 from steelyard.errors import Interrupted, RunMismatch, StoreError, describe
-from steelyard.loadtest.measuring import Outcome
+from steelyard.loadtest.measuring import Outcome, Refused
 from steelyard.loadtest.plan import Stage, check_stage, stage_of
 from steelyard.loadtest.resumption import Left, find_left
 from steelyard.loadtest.sessions import Share
@@ -23,9 +24,12 @@ from steelyard.loadtest.ticks import Watch
 from steelyard.models.base import clock
 from steelyard.store import Run, differences
 from steelyard.timings.performance import Performance, measure
+from steelyard.timings.shards import read_about, shards_of
 
 Stages = Union[Sequence[Stage], Callable[[Sequence[Performance]], "Stage | None"]]
 Entry = dict[str, Any]
+
+_CHANGED = ("state", "reason", "stages", "warmups", "results")
 
 
 class Measurers(Protocol):
@@ -52,6 +56,8 @@ class Sitting:
     seed: int = 0
     count_workers: Callable[[Stage, Sequence[Entry]], int]
     limits: Mapping[str, float] | None = None
+    was: Mapping[str, Any] = field(default_factory=dict)
+    """What the run said before it was gone on with."""
     watch: Watch | None = None
     scraping: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
     results: list[Performance] = field(default_factory=list)
@@ -66,6 +72,9 @@ class Sitting:
             self._end("interrupted")
             hint = f"go on with: steelyard load --resume {shlex.quote(str(self.run.path))}"
             raise Interrupted("stopped; what was measured is stored", hint=hint) from error
+        except Refused as refused:
+            self._take_back()
+            raise refused.why from None
         except Exception as error:
             # A full disk may be what stopped it, and then nothing can be noted either.
             with contextlib.suppress(StoreError):
@@ -82,7 +91,8 @@ class Sitting:
             number = len(self.results)
             entry = self._entry(number, stage)
             left = None if entry is None else find_left(self.run.path, number, self._seeded(stage), entry)
-            if entry is not None and (entry["state"] == "done" or (left is not None and left.nothing)):
+            if entry is not None and left is not None and (entry["state"] == "done" or left.nothing):
+                entry["reached"] = max(entry["reached"], left.reached)
                 self._note_result(number, done=True)
                 warmups.clear()
                 continue
@@ -189,12 +199,26 @@ class Sitting:
         """Note that the run ended before its end."""
         self._close()
         number = len(self.results)
-        unfinished = number < len(self._entries) and self._entries[number]["state"] == "running"
+        entry = self._entries[number] if number < len(self._entries) else {}
+        unfinished = entry.get("state") == "running" and entry["sitting"] == self.number
         if unfinished:
-            self._entries[number].update(state=state, to=round(clock() - self.zero, 6))
+            entry.update(state=state, to=round(clock() - self.zero, 6))
         self.run.update(state=state, reason=reason, stages=self._entries)
         if unfinished:
             self._note_result(number, done=False)
+
+    def _take_back(self) -> None:
+        """Have the folder as it was: whoever asks again, and rightly, is to find nothing of this sitting."""
+        self._close()
+        for path in shards_of(self.run.path):
+            if read_about(path)["sitting"] == self.number:
+                shutil.rmtree(path)
+        if self.number:
+            self.run.update(**{name: self.was.get(name) for name in _CHANGED})
+            return
+        for left in (self.run.path / "shards", self.run.path / "server.jsonl"):
+            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+        self.run.discard()
 
     def _close(self) -> None:
         self.measurers.close()

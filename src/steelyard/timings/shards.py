@@ -98,6 +98,11 @@ class Shard:
         return replace(record, response=replace(response, timing=timing, raw=told))
 
 
+def read_about(path: Path) -> dict[str, Any]:
+    """What a shard says of itself: its sitting, its worker, when that began."""
+    return msgspec.json.decode((path / "shard.json").read_bytes(), type=dict[str, Any])
+
+
 def gaps_of(record: Record) -> array[int]:
     """The token events of an answer as they are stored."""
     timing = record.response.timing
