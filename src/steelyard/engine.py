@@ -7,22 +7,30 @@ needed, one by one, so memory is bounded by what is in flight however many there
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
-import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
+from itertools import islice, repeat
 from typing import Any, TypeVar
 
 from steelyard.errors import GivenUp, UsageError, describe
 from steelyard.models.base import Model, clock
+from steelyard.models.scores import check_scores
+from steelyard.pacing import Timer
 from steelyard.types import Request, Response, Timing
 
 T = TypeVar("T")
 
 Answered = Callable[[T, Request, Response], "Awaitable[None] | None"]
+Follow = Callable[[T, Request, Response], "tuple[T, Request, float] | None"]
 
 _BREATH = 0.02
+_AHEAD = 32
+"""How many items of an open loop are taken before they are due, so that making one delays none."""
 
 
 async def execute(
@@ -32,161 +40,313 @@ async def execute(
     *,
     schedule: Iterable[float] | None = None,
     concurrency: int | None = None,
+    joining: Iterable[float] | None = None,
+    follow: Follow[T] | None = None,
+    until: float | None = None,
+    grace: float | None = None,
+    start: float | None = None,
     deadline: float | None = None,
     begun: float | None = None,
 ) -> None:
     """Ask `model` each item's request when it is due; hand the item and its answer to `answered`.
 
-    `schedule` gives the seconds after the start at which each request is due; without one a
-    request is due as soon as fewer than `concurrency` are in flight. An error in `items` is
-    raised once what is in flight has been answered; an error in `answered` at once. When
-    `deadline` seconds after `begun` are over what is in flight is given up, and GivenUp raised.
+    Without a `schedule` `concurrency` clients each ask one request after the other, from the seconds in
+    `joining` on, if given. With one, its seconds after `start` (on our clock; else at once) are when
+    requests are due, however slow the answers; `concurrency`, if given, is then the most in flight. What
+    `follow` makes of an answer (item, request, seconds after the answer) is asked next by the same client.
+
+    `until` seconds after the start nothing more is begun, and what is not answered `grace` seconds later
+    is cut: answered with an error and `raw={"cut": True}`, or with what the model returns once cancelled.
+    An error in `items` is raised once what is in flight has been answered; an error in `answered` at once.
+    When `deadline` seconds after `begun` are over what is in flight is given up, and GivenUp raised.
     """
-    limit = model.concurrency if concurrency is None else concurrency
-    if limit < 1:
+    limit = model.concurrency if concurrency is None and schedule is None else concurrency
+    if limit is not None and limit < 1:
         raise UsageError(f"concurrency is {limit}", hint="it must be at least 1")
     if deadline is not None and not deadline > 0:
         raise UsageError(f"deadline is {deadline}", hint="it must be above 0 seconds")
-    await _Execution(model, items, answered, schedule, limit).finish(deadline, begun)
+    if schedule is not None and joining is not None:
+        raise UsageError("clients that join keep to no schedule", hint="give joining or schedule")
+    zero = clock() if start is None else start
+    end = math.inf if until is None else zero + until
+    told: Any = {"answered": answered, "follow": follow, "start": zero, "end": end}
+    if schedule is not None:
+        most = math.inf if limit is None else limit
+        execution: _Execution = _Arrivals(model, items, schedule=schedule, limit=most, **told)
+    else:
+        joins = islice(repeat(0.0) if joining is None else joining, limit)
+        timed = start is not None or joining is not None
+        execution = _Clients(model, items, joining=joins, timed=timed, **told)
+    await execution.finish(grace, deadline, begun)
 
 
 class _Execution:
-    """Workers that pull from one iterator.
-
-    With a schedule each worker hires the next when it takes an item, so that there are only as
-    many as are in flight; without one all are there from the start.
-    """
+    """What is asked and what becomes of the answers; when each is asked, its subclasses say."""
 
     def __init__(
         self,
         model: Model,
         items: Iterable[tuple[Any, Request]],
+        *,
         answered: Answered[Any],
-        schedule: Iterable[float] | None,
-        limit: int,
+        follow: Follow[Any] | None,
+        start: float,
+        end: float,
     ) -> None:
         self.model = model
         self.items = iter(items)
         self.answered = answered
-        self.dues: Iterator[float] | None = None if schedule is None else iter(schedule)
-        self.limit = limit
-        self.workers: list[asyncio.Task[None]] = []
-        self.running = 0
+        self.follow = follow
+        self.start, self.end = start, end
+        self.timer = Timer()
+        self.workers: set[asyncio.Task[None]] = set()
+        self.working = 0
+        self.coming = True
+        """Whether more workers will begin."""
+        self.asking: set[asyncio.Task[Any] | None] = set()
+        self.cutting = False
         self.source_error: BaseException | None = None
         self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.start = clock()
-        self.breathed = self.start
+        self.breathed = clock()
 
-    async def finish(self, deadline: float | None, begun: float | None) -> None:
-        timer = None
+    async def finish(self, grace: float | None, deadline: float | None, begun: float | None) -> None:
+        if grace is not None and self.end < math.inf:
+            self.timer.call_at(self.end + grace, self._cut)
         if deadline is not None:
-            left = deadline - (0.0 if begun is None else self.start - begun)
-            timer = asyncio.get_running_loop().call_later(left, self._give_up, deadline)
-        for _ in range(self.limit if self.dues is None else 1):
-            self._hire()
+            since = clock() if begun is None else begun
+            self.timer.call_at(since + deadline, lambda: self._give_up(deadline))
+        self.proceed()
         try:
             await self.finished
         finally:
-            if timer is not None:
-                timer.cancel()
+            self.timer.close()
             for worker in self.workers:
                 worker.cancel()
             await asyncio.gather(*self.workers, return_exceptions=True)
         if self.source_error is not None:
             raise self.source_error
 
-    def _give_up(self, deadline: float) -> None:
-        if not self.finished.done():
-            self.finished.set_exception(GivenUp(f"the deadline of {deadline:g} s is over"))
+    def proceed(self) -> None:
+        """Have all workers begin whose time has come, and come back when the next one's has."""
+        raise NotImplementedError
 
-    def _hire(self) -> None:
-        if len(self.workers) < self.limit:
-            self.running += 1
-            self.workers.append(asyncio.create_task(self._work()))
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Have one worker begin."""
+        self.working += 1
+        worker = asyncio.create_task(work)
+        self.workers.add(worker)
+        worker.add_done_callback(self.workers.discard)
 
-    async def _work(self) -> None:
+    @contextlib.contextmanager
+    def counted(self) -> Iterator[None]:
+        """What a worker does: its error ends everything, and so does the end of the last."""
         try:
-            while (taken := self._take()) is not None:
-                item, request, due = taken
-                if due is not None:
-                    self._hire()
-                    await asyncio.sleep(max(0.0, due - clock()))
-                response = await _ask(self.model, request, due)
-                if self.finished.done():
-                    return
-                waiting = self.answered(item, request, response)
-                if waiting is not None:
-                    await waiting
-                if clock() - self.breathed > _BREATH:
-                    # A model that never waits would keep signals and timers from running.
-                    self.breathed = clock()
-                    await asyncio.sleep(0)
+            yield
         except BaseException as error:
             if not self.finished.done():
                 self.finished.set_exception(error)
             raise
         finally:
-            self.running -= 1
-            if self.running == 0 and not self.finished.done():
-                self.finished.set_result(None)
+            self.working -= 1
+            self.end_if_done()
 
-    def _take(self) -> tuple[Any, Request, float | None] | None:
-        if self.source_error is not None:
-            return None
+    def end_if_done(self) -> None:
+        """Let `finish` end once nobody works and nobody will."""
+        if not self.working and not self.coming and not self.finished.done():
+            self.finished.set_result(None)
+
+    def pull(self, source: Iterator[T]) -> T | None:
+        """The next thing from a source, None if there is none; an error is kept, and raised by `finish`."""
+        if self.source_error is None:
+            try:
+                return next(source, None)
+            except Exception as error:  # noqa: BLE001 - raised in the end
+                self.source_error = error
+        return None
+
+    async def converse(self, item: Any, request: Request, due: float | None, held: float = 0.0) -> None:
+        """Ask a request, hand on its answer, and ask what follows from it."""
+        while True:
+            response = await self.ask(request, due, held)
+            self.release()
+            if self.finished.done():
+                return
+            waiting = self.answered(item, request, response)
+            if waiting is not None:
+                await waiting
+            if clock() - self.breathed > _BREATH:
+                # A model that never waits would keep signals and timers from running.
+                self.breathed = clock()
+                await asyncio.sleep(0)
+            following = None if self.follow is None else self.follow(item, request, response)
+            if following is None:
+                return
+            item, request, wait = following
+            due = (clock() if response.timing is None else response.timing.done) + wait
+            await self.timer.reach(min(due, self.end))
+            held = await self.hold(due)
+            if clock() >= self.end:
+                self.release()
+                return
+
+    async def hold(self, due: float) -> float:
+        """Wait until one more may be in flight; how long that took from when the request was due."""
+        return 0.0
+
+    def release(self) -> None:
+        """One less is in flight."""
+
+    async def ask(self, request: Request, due: float | None, held: float) -> Response:
+        """Ask once; whatever a model raises becomes a failed answer."""
+        sent, task = clock(), asyncio.current_task()
+        self.asking.add(task)
         try:
-            due = None
-            if self.dues is not None:
-                offset = next(self.dues, None)
-                if offset is None:
-                    return None
-                due = self.start + offset
-            item, request = next(self.items)
-        except StopIteration:
-            return None
-        except Exception as error:  # noqa: BLE001 - kept, and raised by finish()
-            self.source_error = error
-            return None
-        return item, request, due
+            if self.cutting:
+                raise asyncio.CancelledError
+            response = await self.model.ask(request)
+        except asyncio.CancelledError:
+            if not self.cutting:
+                raise
+            timing = Timing(due=sent, sent=sent, done=clock())
+            response = Response(
+                error="cut off: the time for answers is over", timing=timing, raw={"cut": True}
+            )
+        except Exception as error:  # noqa: BLE001 - the model boundary: a failure is an answer
+            response = Response(error=describe(error), timing=Timing(due=sent, sent=sent, done=clock()))
+        finally:
+            self.asking.discard(task)
+        if response.error is None and (request.choices is not None or response.scores is not None):
+            response = check_scores(self.model, request, response)
+        if due is not None:
+            timing = response.timing or Timing(due=due, sent=sent, done=clock())
+            response = replace(response, timing=replace(timing, due=due, held=timing.held + held))
+        return response
+
+    def _cut(self) -> None:
+        self.cutting = True
+        for task in self.asking:
+            if task is not None:
+                task.cancel()
+
+    def _give_up(self, deadline: float) -> None:
+        if not self.finished.done():
+            self.finished.set_exception(GivenUp(f"the deadline of {deadline:g} s is over"))
 
 
-async def _ask(model: Model, request: Request, due: float | None) -> Response:
-    """Ask once; whatever a model raises becomes a failed answer."""
-    sent = clock()
-    try:
-        response = await model.ask(request)
-    except Exception as error:  # noqa: BLE001 - the model boundary: a failure is an answer
-        timing = Timing(due=sent if due is None else due, sent=sent, done=clock())
-        return Response(error=describe(error), timing=timing)
-    if response.error is None and (request.choices is not None or response.scores is not None):
-        response = _check_scores(model, request, response)
-    if due is not None and response.timing is not None:
-        response = replace(response, timing=replace(response.timing, due=due))
-    return response
+class _Clients(_Execution):
+    """A closed loop: clients who each ask one request after the other."""
+
+    def __init__(self, *asked: Any, joining: Iterable[float], timed: bool, **told: Any) -> None:
+        super().__init__(*asked, **told)
+        self.joining, self.timed = iter(joining), timed
+
+    def proceed(self) -> None:
+        while self.coming:
+            offset = self.pull(self.joining)
+            if offset is None:
+                self.coming = False
+                break
+            when = self.start + offset
+            if when > clock():
+                self.timer.call_at(min(when, self.end), partial(self._join, when))
+                break
+            self.begin(self.serve(when))
+        self.end_if_done()
+
+    def _join(self, when: float) -> None:
+        if self.coming:
+            self.begin(self.serve(when))
+            self.proceed()
+
+    def _take(self) -> tuple[Any, Request] | None:
+        return self.pull(self.items) if clock() < self.end else None
+
+    async def serve(self, when: float) -> None:
+        """Ask for one client until there is nothing left."""
+        due = when if self.timed else None
+        with self.counted():
+            while not self.finished.done() and (taken := self._take()) is not None:
+                await self.converse(*taken, due)
+                due = None
+            self.coming = False
 
 
-def _check_scores(model: Model, request: Request, response: Response) -> Response:
-    """The response with scores that can be compared and stored, else with the error that it is."""
-    given, choices = response.scores, request.choices
-    if given is None:
-        error = f"{model.name} gives no likelihoods of choices (ask it for a letter instead)"
-        return replace(response, error=error)
-    if choices is not None and len(given) != len(choices):
-        error = f"{model.name} gave {len(given)} likelihoods of {len(choices)} choices"
-        return replace(response, error=error, scores=None)
-    try:
-        if isinstance(given, Mapping):
-            return replace(response, scores={str(name): _number(score) for name, score in given.items()})
-        return replace(response, scores=[_number(score) for score in given])
-    except (TypeError, ValueError) as odd:
-        return replace(response, error=f"{model.name} gave odd scores: {odd}", scores=None)
+class _Arrivals(_Execution):
+    """An open loop: each request begins when it is due, whatever became of the others."""
 
+    def __init__(self, *asked: Any, schedule: Iterable[float], limit: float, **told: Any) -> None:
+        super().__init__(*asked, **told)
+        self.dues, self.limit = iter(schedule), limit
+        self.ahead: deque[tuple[Any, Request, float]] = deque()
+        self.exhausted = False
+        self.in_flight = 0
+        self.stalled = False
+        self.held: deque[asyncio.Future[float]] = deque()
+        self.loop = asyncio.get_running_loop()
 
-def _number(score: Any) -> float:
-    number = float(score)
-    if math.isnan(number):
-        raise ValueError("NaN")
-    # What is impossible has the log-probability -inf, which JSON does not know.
-    return max(-sys.float_info.max, min(number, sys.float_info.max))
+    def proceed(self, freed: bool = False) -> None:
+        begun = now = clock()
+        while not self.finished.done():
+            if not (self.ahead or self._look()) or now >= self.end:
+                self.coming = False
+                break
+            due = self.ahead[0][2]
+            if due > now:
+                self.timer.call_at(due, self.proceed)
+                self.loop.call_soon(self._look_ahead)
+                break
+            if self.in_flight >= self.limit:
+                self.stalled = True
+                break
+            if now - begun > _BREATH:
+                # What has begun is to get under way.
+                self.loop.call_soon(self.proceed)
+                break
+            self.in_flight += 1
+            self.begin(self.serve(*self.ahead.popleft(), now - due if freed else 0.0))
+            freed, now = False, clock()
+        self.end_if_done()
+
+    async def serve(self, item: Any, request: Request, due: float, held: float) -> None:
+        """Ask one request, and what follows from it."""
+        with self.counted():
+            await self.converse(item, request, due, held)
+
+    async def hold(self, due: float) -> float:
+        if self.in_flight < self.limit:
+            self.in_flight += 1
+            return 0.0
+        freed: asyncio.Future[float] = self.loop.create_future()
+        self.held.append(freed)
+        return await freed - due
+
+    def release(self) -> None:
+        while self.held:
+            freed = self.held.popleft()
+            if not freed.done():
+                # Its place goes over to this one.
+                freed.set_result(clock())
+                return
+        self.in_flight -= 1
+        if self.stalled:
+            self.stalled = False
+            self.proceed(freed=True)
+
+    def _look(self) -> bool:
+        """Take the next item that will be due."""
+        offset = None if self.exhausted else self.pull(self.dues)
+        if offset is not None and self.start + offset < self.end:
+            taken = self.pull(self.items)
+            if taken is not None:
+                self.ahead.append((*taken, self.start + offset))
+                return True
+        self.exhausted = True
+        return False
+
+    def _look_ahead(self) -> None:
+        # One a turn, so that a slow one delays nothing but itself.
+        if len(self.ahead) < _AHEAD and not self.finished.done() and self._look():
+            self.loop.call_soon(self._look_ahead)
 
 
 async def answer_async(
