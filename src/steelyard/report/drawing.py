@@ -17,7 +17,10 @@ SIDE = 1000
 """How wide and high a plot is in its own units."""
 
 _MOST_LEVELS = 9
-_LEAST_APART = 0.08
+_ACROSS, _UP = 0.13, 0.08
+"""How far apart names of ticks stand, so that none covers another."""
+_NAMED = 0.1
+_LEAST_WIDTH = 0.0012
 
 
 def plain(value: float) -> str:
@@ -74,14 +77,13 @@ class Axis:
             low, high, value = math.log(low), math.log(high), math.log(max(value, self.low))
         return min(max((value - low) / (high - low), 0.0), 1.0) if high > low else 0.0
 
-    def ticks(self, most: int = 6) -> list[tuple[float, str]]:
-        """Round values along it, by their places, with their names."""
+    def ticks(self, most: int = 6, *, apart: float = 0.0) -> list[tuple[float, str]]:
+        """Round values along it, by their places, with their names, no two closer than `apart`."""
         values = _decades(self.low, self.high) if self.log else _steps(self.low, self.high, most)
         found: list[tuple[float, str]] = []
         for value in values:
             place = round(self.place(value), 4)
-            # Names that stand too close cover each other.
-            if not found or place - found[-1][0] >= _LEAST_APART:
+            if not found or place - found[-1][0] >= apart:
                 found.append((place, self.name(value)))
         return found
 
@@ -137,7 +139,7 @@ class Chart:
     marks: list[tuple[str, str]] = field(default_factory=list)
     x_label: str = ""
     readings: str = ""
-    tall: bool = False
+    rows: int = 0
     wide_names: bool = False
 
 
@@ -218,7 +220,7 @@ def draw_spans(
 ) -> Chart:  # fmt: skip
     """Spans along the axis, row by row from the top: (class and row as 'kind row', from, to)."""
     chart = frame(title, x=x, y=Axis(0, 1), note=note, marks=marks)
-    chart.ys, chart.legend, chart.tall = [], list(legend), True
+    chart.ys, chart.legend, chart.rows = [], list(legend), rows
     pieces: dict[str, list[str]] = {}
     high = 1 / max(rows, 1)
     for named, start, end in spans:
@@ -226,7 +228,7 @@ def draw_spans(
         top = 1 - int(row) * high
         # A line of its own, however thin the rows.
         pieces.setdefault(kind, []).append(
-            _box(x.place(start), max(x.place(end), x.place(start) + 0.0008), top - 0.8 * high, top)
+            _box(x.place(start), max(x.place(end), x.place(start) + _LEAST_WIDTH), top - 0.8 * high, top)
         )
     chart.shapes = [Shape(f"{kind} bar", "".join(boxes)) for kind, boxes in pieces.items()]
     return chart
@@ -240,11 +242,22 @@ def frame(
     return Chart(
         title,
         note,
-        xs=[(percent(place), name) for place, name in x.ticks()],
-        ys=[(percent(place), name) for place, name in y.ticks(5)],
-        marks=[(percent(x.place(at)), name) for at, name in marks],
+        xs=[(percent(place), name) for place, name in x.ticks(apart=_ACROSS)],
+        ys=[(percent(place), name) for place, name in y.ticks(5, apart=_UP)],
+        marks=_spread([(x.place(at), name) for at, name in marks]),
         x_label=x_label,
     )
+
+
+def _spread(marks: Sequence[tuple[float, str]]) -> list[tuple[str, str]]:
+    """Marks by their places, only those with a name that have room for it."""
+    found: list[tuple[str, str]] = []
+    last = -1.0
+    for place, name in marks:
+        shown = place - last >= _NAMED
+        found.append((percent(place), name if shown else ""))
+        last = place if shown else last
+    return found
 
 
 def percent(place: float) -> str:

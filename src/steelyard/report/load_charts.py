@@ -30,10 +30,11 @@ from steelyard.report.drawing import (
     share,
     span,
 )
+from steelyard.timings.clients import Client
 from steelyard.timings.columns import MICRO, Columns
-from steelyard.timings.counting import Counts
 from steelyard.timings.performance import Performance
 from steelyard.timings.serverside import Look, series_of
+from steelyard.timings.timeline import Timeline
 
 Floats = NDArray[np.float64]
 Marks = Sequence["tuple[float, str]"]
@@ -41,6 +42,7 @@ Marks = Sequence["tuple[float, str]"]
 _MOST_BARS = 1500
 _EXCERPT = 400
 _SHADES = 8
+_EACH = 8
 _WIDE = 10
 """From which factor on times are drawn by their logarithms."""
 _ROOM = 1.25
@@ -118,6 +120,70 @@ def draw_density(title: str, columns: Columns, *, x: Axis, marks: Marks = ()) ->
     return draw_heat(title, grid.tolist(), x=x, y=y, note=note, marks=marks)
 
 
+def stretch(columns: Columns) -> Timeline:
+    """What happened when, in stretches of several requests each."""
+    return Timeline.of(columns, most=min(max(len(columns) // _EACH, 30), 300))
+
+
+def draw_over_time(timeline: Timeline, marks: Marks = ()) -> Iterator[Chart]:
+    """How much was asked and answered, and how long it took, stretch by stretch."""
+    t = timeline.t + timeline.width / 2
+    if not len(t):
+        return
+    x = Axis(0.0, float(timeline.t[-1]) + timeline.width, name=clock)
+    cut = timeline.cut.sum()
+    bad = (timeline.failed + timeline.cut) / timeline.width
+    for title, lines, name in (
+        ("Requests in flight", (("at most", "c5", timeline.in_flight_max),
+                                ("on average", "c0", timeline.in_flight)), plain),
+        ("Requests a second", (("sent", "c5", timeline.sent_rate), ("answered", "c0", timeline.done_rate),
+                               (f"failed{' or cut off' if cut else ''}", "c2", bad)), plain),
+        ("Output tokens a second", (("", "c0", timeline.tokens_rate),), plain),
+        ("TTFT", (("median", "c0", timeline.ttft_p50), ("p99", "c2", timeline.ttft_p99)), duration),
+        ("E2EL", (("median", "c0", timeline.e2el_p50), ("p99", "c2", timeline.e2el_p99)), duration),
+        ("How late the client sent", (("the latest", "c1", timeline.lag),), duration),
+    ):  # fmt: skip
+        drawn = [
+            _over(t, label, kind, values)
+            for label, kind, values in lines
+            if label[:6] != "failed" or bad.any()
+        ]
+        log = name is duration and len(lines) > 1 and _is_wide(drawn)
+        y = span([v for line in drawn for v in line.ys if v is not None], name=name, log=log)
+        yield draw_lines(title, drawn, x=x, y=y, marks=marks)
+
+
+def draw_client(client: Client, marks: Marks = ()) -> Iterator[Chart]:
+    """How the processes that measured fared themselves, a line each."""
+    if not len(client):
+        return
+    x = Axis(0.0, float(client.t.max()), name=clock)
+    workers = sorted(set(client.worker.tolist()))
+    cpu = np.zeros(len(client))
+    lines: dict[str, list[Line]] = {"busy": [], "cpu": [], "rss": []}
+    for worker, shade in zip(workers, _shades(len(workers))):
+        own = client.worker == worker
+        label = f"process {worker + 1}" if len(workers) > 1 else ""
+        spent = np.maximum(np.diff(client.cpu[own], prepend=0.0), 0.0)
+        lines["busy"].append(_over(client.t[own], label, shade, client.busy[own]))
+        cpu[own] = spent / np.maximum(np.diff(client.t[own], prepend=0.0), MICRO)
+        lines["cpu"].append(_over(client.t[own], label, shade, cpu[own]))
+        lines["rss"].append(_over(client.t[own], label, shade, client.rss[own] / 2**20))
+    for title, key, name in (
+        ("Share of the time that its loop was busy", "busy", share),
+        ("CPU cores used", "cpu", plain),
+        ("Memory, MiB", "rss", plain),
+    ):
+        drawn = _thin(lines[key])
+        yield draw_lines(
+            title,
+            drawn,
+            x=x,
+            y=span([v for one in drawn for v in one.ys if v is not None], name=name),
+            marks=marks,
+        )
+
+
 def draw_percentiles(parts: Sequence[Part]) -> Iterator[Chart]:
     """How long the fastest so many took, a line a stage."""
     shades = _shades(len(parts))
@@ -171,7 +237,8 @@ def draw_curves(levels: Sequence[tuple[str, Performance]]) -> Iterator[Chart]:
         known = [value for line in lines for value in line.ys if value is not None]
         if not known:
             continue
-        y = span(known, name=duration, log=max(known) > _WIDE * min(known))
+        # Room for the names of the levels above the highest.
+        y = span([*known, _ROOM * max(known)], name=duration, log=max(known) > _WIDE * min(known))
         for line in lines:
             for (level, _), across, up in zip(levels, at, line.ys):
                 if up is not None:
@@ -223,28 +290,19 @@ def list_shares(counts: Mapping[str, int]) -> list[dict[str, Any]]:
 
 
 def _ttft(columns: Columns) -> Floats:
-    ok = columns.select(columns.ok)
-    found: Floats = ok.first - ok.sent
+    found: Floats = columns.answered.first - columns.answered.sent
     return found[np.isfinite(found)]
 
 
 def _e2el(columns: Columns) -> Floats:
-    ok = columns.select(columns.ok)
-    found: Floats = ok.done - ok.sent
+    found: Floats = columns.answered.done - columns.answered.sent
     return found[np.isfinite(found)]
-
-
-def _count_gaps(columns: Columns) -> Counts:
-    counts = Counts()
-    for gaps in columns.select(columns.ok).gaps():
-        counts.add(gaps)
-    return counts
 
 
 def _quantiles(columns: Columns, pick: Any) -> tuple[int, Any]:
     """How many values there are, and what tells their quantiles in seconds."""
     if pick is None:
-        counts = _count_gaps(columns)
+        counts = columns.answered.gap_counts
         return counts.n, lambda levels: (counts.quantiles(levels) * MICRO).tolist()
     values = pick(columns)
     return len(values), lambda levels: np.quantile(values, levels).tolist()
@@ -253,7 +311,7 @@ def _quantiles(columns: Columns, pick: Any) -> tuple[int, Any]:
 def _distinct(columns: Columns, pick: Any) -> tuple[Floats, Floats]:
     """The values in seconds in ascending order, and how often each came."""
     if pick is None:
-        values, counts = _count_gaps(columns).distinct()
+        values, counts = columns.answered.gap_counts.distinct()
         seconds: Floats = values.astype(np.float64) * MICRO
         return seconds, counts.astype(np.float64)
     found = np.sort(pick(columns))
@@ -294,6 +352,11 @@ def _shades(count: int) -> list[str]:
 def _is_wide(lines: Sequence[Line]) -> bool:
     values = [value for line in lines for value in line.ys if value]
     return bool(values) and max(values) > _WIDE * min(values)
+
+
+def _over(t: Floats, label: str, kind: str, values: NDArray[Any]) -> Line:
+    known = [None if math.isnan(value) else value for value in values.astype(np.float64).tolist()]
+    return Line(label, kind, t.tolist(), known, filled=kind == "c0" and label in ("", "on average"))
 
 
 def _thin(lines: Sequence[Line], most: int = 600) -> list[Line]:

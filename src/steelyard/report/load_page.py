@@ -10,12 +10,15 @@ from typing import Any
 from steelyard.report.documents import fill_document
 from steelyard.report.load_charts import (
     Part,
+    draw_client,
     draw_curves,
+    draw_over_time,
     draw_percentiles,
     draw_requests,
     draw_server,
     draw_spreads,
     list_shares,
+    stretch,
 )
 from steelyard.report.load_contents import LoadContents, StageContents, workload_of
 from steelyard.report.load_tables import (
@@ -29,6 +32,7 @@ from steelyard.report.load_tables import (
 from steelyard.report.load_words import doubt_load
 from steelyard.report.spending import seconds, size
 from steelyard.report.tables import Table
+from steelyard.timings.clients import Client
 from steelyard.timings.performance import Performance
 from steelyard.timings.statistics import Statistics
 
@@ -73,7 +77,7 @@ def _view(contents: LoadContents) -> dict[str, Any]:
         "levels": _grid(tabulate_levels([(s.name, s.performance) for s in stages])) if several else None,
         "found": "",
         "curves": list(draw_curves(levels)) if several else [],
-        "over_time": [],
+        "over_time": list(draw_over_time(stretch(columns), marks)) if len(columns) else [],
         "requests": list(draw_requests(columns, marks)),
         "percentiles": list(draw_percentiles(parts)),
         "spreads": list(draw_spreads(parts)),
@@ -83,7 +87,7 @@ def _view(contents: LoadContents) -> dict[str, Any]:
         "reasons": list_shares(contents.reasons),
         "server": _server(stages),
         "server_charts": list(draw_server(contents.looks, contents.began, end=end, marks=marks)),
-        "client_charts": [],
+        "client_charts": list(draw_client(Client.read(contents.run.path), marks)),
         "environment": list(_environment(about.get("environment", {}))),
         "command": _command(about),
         "identity": json.dumps(about.get("identity", {}), indent=2, ensure_ascii=False),
