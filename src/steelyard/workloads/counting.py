@@ -67,6 +67,8 @@ _FORMS = (
 class ServiceTokenizer:
     """The tokenizer of a service, asked over HTTP before a load begins."""
 
+    slow = True
+
     def __init__(
         self, client: Client, form: _Form, *, below: str, name: str, model: str | None, around: int
     ) -> None:

@@ -103,6 +103,11 @@ class Synthetic(Planned[int]):
         """The numbers of the sessions."""
         return iter(range(self._limit)) if self._limit is not None else count()
 
+    def share(self, first: int, every: int) -> Iterator[Session]:
+        """Every so many-th session; those between cost nothing."""
+        numbers = count(first, every) if self._limit is None else range(first, self._limit, every)
+        return (self.session(number, number) for number in numbers)
+
     def session(self, number: int, plan: int) -> Session:
         """A session of one or more turns, the first of which may begin with a shared prefix."""
         lengths, chance = draw(self._seed, "lengths", number), draw(self._seed, "texts", number)

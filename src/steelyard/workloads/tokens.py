@@ -24,9 +24,10 @@ _WRITTEN = ("tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "sente
 
 
 class Tokenizer(Protocol):
-    """Turns texts into tokens."""
+    """Turns texts into tokens; `slow` where each text is a call of a service."""
 
     name: str
+    slow: bool
 
     def identity(self) -> Any:
         """What makes it this tokenizer."""
@@ -51,6 +52,8 @@ class Tokenizer(Protocol):
 
 class FileTokenizer:
     """A tokenizer.json, with the chat template that lies beside it."""
+
+    slow = False
 
     def __init__(self, tokenizer: Any, *, name: str, identity: Any, template: ChatTemplate | None) -> None:
         self._tokenizer, self._identity, self._template = tokenizer, identity, template
@@ -83,6 +86,8 @@ class FileTokenizer:
 
 class FolderTokenizer:
     """A tokenizer that transformers reads, of a folder without tokenizer.json or of the hub."""
+
+    slow = False
 
     def __init__(self, path: str) -> None:
         need("transformers", extra="hf")
@@ -126,6 +131,8 @@ class FolderTokenizer:
 
 class ModelTokenizer:
     """The tokenizer of a model in this process."""
+
+    slow = False
 
     def __init__(self, model: TokenModel) -> None:
         self._model = model
