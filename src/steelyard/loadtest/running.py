@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -25,21 +24,24 @@ from steelyard.errors import UsageError
 from steelyard.loadtest.alone import Alone
 from steelyard.loadtest.crew import Crew
 from steelyard.loadtest.measuring import Judge, Orders
+from steelyard.loadtest.scraping import open_scraper, scraping
 from steelyard.loadtest.sitting import Sitting, Stages
-from steelyard.loadtest.staffing import staffing
+from steelyard.loadtest.staffing import plan_crew
 from steelyard.loadtest.ticks import Tick
 from steelyard.models.base import Model, clock
 from steelyard.models.references import open_model
 from steelyard.store import Run
+from steelyard.timings.objectives import read_limits, read_objectives
 from steelyard.timings.shards import read_about, shards_of
 from steelyard.workloads.base import Workload
+from steelyard.workloads.references import open_workload
 
 __all__ = ["Tick", "load"]
 
 
 def load(
     model: Model | Callable[..., Any] | str | Path,
-    workload: Workload,
+    workload: Any,
     *,
     stages: Stages,
     out: str | Path | None = None,
@@ -63,8 +65,13 @@ def load(
     """
     if resume and out is None:
         raise UsageError("nothing to resume", hint="name the folder of the run")
+    # What cannot be read is said before anything is asked.
+    limits = None if goodput is None else read_limits(goodput)
+    if slo is not None:
+        read_objectives(slo)
     with contextlib.ExitStack() as stack:
         opened = stack.enter_context(_opened(model))
+        workload = open_workload(workload, model=opened)
         sampling = {"seed": seed, "keep": keep}
         identity = {"model": opened.identity(), "workload": workload.identity(), "sampling": sampling}
         was: Mapping[str, Any] = {}
@@ -86,7 +93,7 @@ def load(
             sitting=number,
             began=time.time(),
             zero=clock(),
-            token=secrets.token_hex(3),
+            token=os.urandom(3).hex(),
             keep=keep,
             judge=check,
         )
@@ -97,12 +104,25 @@ def load(
             measurers=Crew(orders, shard) if apart else Alone(orders, shard),
             stages=stages,
             seed=seed,
-            count_workers=staffing(workers, workload) if apart else lambda stage, entries: 1,
+            count_workers=plan_crew(workers, workload) if apart else lambda stage, entries: 1,
+            limits=limits,
             watch=watch,
+            scraping=_scraping(opened, run, scrape),
             was=was,
         )
         sitting.run_to_end()
     return run
+
+
+def _scraping(
+    model: Model, run: Run, scrape: str | Sequence[str] | bool | None
+) -> Callable[[], contextlib.AbstractContextManager[Any]]:
+    """What looks at the service's own figures while a stage is measured."""
+    given = None if isinstance(scrape, bool) else scrape
+    if scrape is False or (given is None and not model.elsewhere):
+        return contextlib.nullcontext
+    scraper = open_scraper(model, run.path / "server.jsonl", given=given)
+    return lambda: scraping(scraper) if scraper.places else contextlib.nullcontext()
 
 
 @contextlib.contextmanager

@@ -227,6 +227,11 @@ class Sitting:
 def measure_stage(run: Run, number: int, *, limits: Mapping[str, float] | None = None) -> Performance:
     """The figures of a stage of a run, from its folder."""
     # numpy is loaded only when something has been measured.
+    from steelyard.timings.clients import Client
     from steelyard.timings.columns import Columns
+    from steelyard.timings.doubts import find_doubts
 
-    return measure(Columns.read(run.path, stage=number), limits=limits)
+    columns = Columns.read(run.path, stage=number)
+    performance = measure(columns, limits=limits)
+    doubts = find_doubts(performance, columns, Client.read(run.path, stage=number))
+    return replace(performance, doubts=doubts)

@@ -23,7 +23,7 @@ _LOOKED_AT = 20
 _UNKNOWN_LENGTH = 256
 
 
-def staffing(workers: int | str, workload: Workload) -> Callable[[Stage, Sequence[Mapping[str, Any]]], int]:
+def plan_crew(workers: int | str, workload: Workload) -> Callable[[Stage, Sequence[Mapping[str, Any]]], int]:
     """What says how many processes a stage is given: as many as told, else as many as it will keep busy."""
     if workers != "auto" and not (isinstance(workers, int) and workers > 0):
         raise UsageError(f"workers is {workers!r}", hint="auto, or how many processes measure")

@@ -170,7 +170,11 @@ class Origin:
         place = _Place(loop)
         for old in [old for old in self._places if old.loop.is_closed()]:
             self._places.remove(old)
-            place.idle += [connection for connection in old.idle if connection.move(place.watch)]
+            if old.process == place.process:
+                place.idle += [connection for connection in old.idle if connection.move(place.watch)]
+            else:
+                # The process that this one was forked from talks over them.
+                _close_all([old])
         self._places.append(place)
         return place
 
@@ -285,6 +289,7 @@ class _Place:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
+        self.process = os.getpid()
         self.watch = Watch(loop)
         self.idle: list[Connection] = []
 
