@@ -9,6 +9,7 @@ An endless schedule ends with the items; a finite one ends the run.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterable, Iterator
 from itertools import count, repeat
@@ -39,26 +40,34 @@ def gamma(rate: float, *, burstiness: float, seed: int = 0) -> Iterator[float]:
     """
     _check("rate", rate)
     _check("burstiness", burstiness)
-    source = random.Random(seed)
-    due = 0.0
-    while True:
-        yield due
-        due += source.gammavariate(burstiness, 1 / (rate * burstiness))
+    return (number / rate for number in _numbers(burstiness, seed))
 
 
-def ramp(start: float, end: float, *, seconds: float, shape: str = "linear") -> Iterator[float]:
-    """From `start` to `end` requests a second within `seconds`, linear or exponential; then `end`."""
-    _check("start", start)
-    _check("end", end)
+def ramp(
+    start: float,
+    end: float,
+    *,
+    seconds: float,
+    shape: str = "linear",
+    burstiness: float | None = None,
+    seed: int = 0,
+) -> Iterator[float]:
+    """From `start` to `end` requests a second within `seconds`, linear or exponential; then `end`.
+
+    The n-th request is due when the rate has summed up to n; with `burstiness` to the n-th number of a
+    random sequence that grows by 1 on average. A linear ramp may start at 0, or end there and be over.
+    """
     _check("seconds", seconds)
     if shape not in ("linear", "exponential"):
         raise UsageError(f"a ramp cannot be {shape!r}", hint="linear or exponential")
-    due = 0.0
-    while True:
-        yield due
-        done = min(due / seconds, 1.0)
-        rate = start + (end - start) * done if shape == "linear" else start * (end / start) ** done
-        due += 1 / rate
+    lowest, highest = min(start, end), max(start, end)
+    if not (lowest >= 0 and highest > 0) or (shape == "exponential" and not lowest):
+        hint = "both above 0; one end of a linear ramp may be 0"
+        raise UsageError(f"a ramp from {start} to {end} requests a second", hint=hint)
+    if burstiness is None:
+        return _ramp(count(), start, end, seconds, shape)
+    _check("burstiness", burstiness)
+    return _ramp(_numbers(burstiness, seed), start, end, seconds, shape)
 
 
 def burst(size: int, *, every: float) -> Iterator[float]:
@@ -68,8 +77,13 @@ def burst(size: int, *, every: float) -> Iterator[float]:
     return (n * every for n in count() for _ in range(size))
 
 
-def trace(times: Iterable[float]) -> Iterator[float]:
-    """Recorded times in seconds; the first of them is the start."""
+def trace(times: Iterable[float], *, speed: float = 1.0) -> Iterator[float]:
+    """Recorded times in seconds, `speed` times as fast; the first of them is the start."""
+    _check("speed", speed)
+    return _trace(times, speed)
+
+
+def _trace(times: Iterable[float], speed: float) -> Iterator[float]:
     first = last = None
     for time in times:
         if first is None or last is None:
@@ -77,7 +91,38 @@ def trace(times: Iterable[float]) -> Iterator[float]:
         if time < last:
             raise UsageError(f"a trace goes back in time, from {last} to {time}", hint="sort it by time")
         last = time
-        yield time - first
+        yield (time - first) / speed
+
+
+def _numbers(burstiness: float, seed: int) -> Iterator[float]:
+    """From 0 on, numbers that grow by 1 on average, by gamma-distributed gaps."""
+    source = random.Random(seed)
+    scale = 1 / burstiness
+    number = 0.0
+    while True:
+        yield number
+        number += source.gammavariate(burstiness, scale)
+
+
+def _ramp(numbers: Iterable[float], start: float, end: float, seconds: float, shape: str) -> Iterator[float]:
+    """When the rate of a ramp has summed up to each of these numbers."""
+    # Of nearly equal ends a logarithm has no digits to speak of.
+    bent = shape == "exponential" and abs(math.log(end / start)) > 1e-9
+    growth = (math.log(end / start) if bent else end - start) / seconds
+    total = (end - start) / growth if bent else (start + end) / 2 * seconds
+    for number in numbers:
+        if number > total:
+            if not end:
+                return
+            yield seconds + (number - total) / end
+        elif not number:
+            yield 0.0
+        elif bent:
+            yield min(math.log1p(number * growth / start) / growth, seconds)
+        else:
+            # The form of the root that loses no digits where the ramp is nearly level.
+            root = math.sqrt(max(start * start + 2 * number * growth, 0.0))
+            yield min(2 * number / (start + root), seconds)
 
 
 def _check(name: str, value: float) -> None:
