@@ -92,6 +92,8 @@ def list_dues(stage: Stage) -> Iterator[float]:
             rate,
             seconds=stage.ramp_seconds or 1.0,
             shape=stage.ramp or "linear",
+            burstiness=stage.burstiness,
+            seed=seed,
         )
     return schedules.at_once()
 
