@@ -35,7 +35,12 @@ _ALSO = {
     f"{_HOME}.utils.postprocess.text_postprocessors": _POSTPROCESSORS,
     f"{_HOME}.utils.postprocess.model_postprocessors": _POSTPROCESSORS,
 }
+_MEASURED = f"{_HOME}.datasets.measured"
+_ALSO |= {
+    f"{_HOME}.datasets.{name}": _MEASURED for name in ("synthetic", "mooncake_trace", "sharegpt", "mtbench")
+}
 _READ_AS_DATA = {
+    f"{_HOME}.calculators": "DefaultPerfMetricCalculator StablePerfMetricCalculator",
     f"{_HOME}.partitioners": "NaivePartitioner SizePartitioner NumWorkerPartitioner",
     f"{_HOME}.runners": "LocalRunner LocalAPIRunner",
     f"{_HOME}.tasks": "OpenICLInferTask OpenICLApiInferTask OpenICLEvalTask OpenICLPerfTask",

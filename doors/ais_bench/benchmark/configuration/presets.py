@@ -92,6 +92,23 @@ _SETS: Mapping[str, Mapping[str, Any]] = {
     "ifeval": {"forms": "0_shot_gen_str", "task": "ifeval", "files": "input_data.jsonl", "metric": _FOLLOWED},
     "textvqa": {"forms": "gen", "task": "vqa", "files": "textvqa_val.jsonl"},
 }  # fmt: skip
+_WORKLOADS: Mapping[str, Mapping[str, Any]] = {
+    "synthetic_gen_string": {"abbr": "synthetic", "workload": "synthetic", "config": {
+        "Type": "string", "RequestCount": 10, "StringConfig": {
+            "Input": {"Method": "uniform", "Params": {"MinValue": 1, "MaxValue": 200}},
+            "Output": {"Method": "gaussian",
+                "Params": {"Mean": 100, "Var": 200, "MinValue": 1, "MaxValue": 200}},
+        }}},
+    "synthetic_gen_tokenid": {"abbr": "synthetic", "workload": "synthetic", "config": {
+        "Type": "tokenid", "RequestCount": 10, "TokenIdConfig": {"RequestSize": 10, "PrefixLen": 0}}},
+    "mooncake_trace_gen": {"abbr": "mooncake_trace", "workload": "mooncake",
+        "path": "mooncake_trace/mooncake_trace.jsonl"},
+    "burstgpt_gen": {"abbr": "burstgpt", "workload": "burstgpt", "path": "burstgpt/BurstGPT_1.csv"},
+    "sharegpt_gen": {"abbr": "sharegpt", "workload": "sharegpt",
+        "path": "sharegpt/ShareGPT_V3_unfiltered_cleaned_split.json"},
+    "mtbench_gen": {"abbr": "mtbench", "workload": "mtbench", "path": "mtbench/question.jsonl"},
+}  # fmt: skip
+_WORKLOADS = {"synthetic_gen": _WORKLOADS["synthetic_gen_string"], **_WORKLOADS}
 _FORM = re.compile(r"(?:(gen|ppl)_?)?(?:(\d+)_shot_?)?(?:(gen|ppl)_?)?(cot_)?(str|chat_prompt)?")
 
 _USUAL = {f"{name}_gen": f"{name}_{_SETS[name]['forms'].split()[0]}" for name in _SETS}
@@ -107,7 +124,7 @@ def _name_sets() -> dict[str, tuple[str, str]]:
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "models": _MODELS,
-    "datasets": _name_sets(),
+    "datasets": {**_name_sets(), **_WORKLOADS},
     "summarizers": {
         "example": {"attr": "accuracy"},
         "default_perf": {"attr": "performance", "stage": "total"},
@@ -122,7 +139,7 @@ def copy_preset(kind: str, name: str) -> dict[str, Any]:
     if kind == "models":
         cls, usual, own = found
         return deepcopy({**usual, "type": _MODULE + cls, "abbr": name.replace("_", "-"), **own})
-    return _make_set(*found) if kind == "datasets" else deepcopy(dict(found))
+    return _make_set(*found) if isinstance(found, tuple) else deepcopy(dict(found))
 
 
 def _make_set(name: str, form: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ _READERS = (
     "Aime2024Dataset Aime2025Dataset ARCDataset BaseDataset CEvalDataset CMMLUDataset CustomDataset "
     "GSM8KDataset HumanevalDataset IFEvalDataset JsonlDataset MATHDataset MMLUDataset"
 )
+_MEASURED = "MTBenchDataset MooncakeTraceDataset ShareGPTDataset SyntheticDataset SyntheticEvaluator"
 _SCORING = "GSM8KEvaluator Gsm8kEvaluator HumanEvalEvaluator IFEvaluator MATHEvaluator"
 _EVALUATORS = "BaseEvaluator AccEvaluator AccwithDetailsEvaluator BleuEvaluator EMEvaluator RougeEvaluator"
 _POSTPROCESSORS = (
@@ -23,6 +24,7 @@ _PLACES = {
     name: module
     for module, names in (
         (f"{__name__}.readers", _READERS),
+        (f"{__name__}.measured", _MEASURED),
         (f"{__name__}.scoring", _SCORING),
         (f"{__name__}.postprocessors", _POSTPROCESSORS),
         ("ais_bench.benchmark.openicl.icl_evaluator", _EVALUATORS),

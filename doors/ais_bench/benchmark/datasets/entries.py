@@ -13,6 +13,7 @@ from hashlib import blake2b
 from typing import Any
 
 from ais_bench.benchmark.datasets.configured import configure
+from ais_bench.benchmark.datasets.measured import is_measured
 from ais_bench.benchmark.datasets.places import find_data
 from ais_bench.benchmark.datasets.rows import name_of
 from ais_bench.benchmark.datasets.templates import is_labelled
@@ -61,6 +62,9 @@ class AskedSet:
 
 def open_set(entry: Mapping[str, Any], *, limit: int | None = None) -> AskedSet:
     """What an entry asks; of its samples the first `limit`, of each subject where it has several."""
+    if is_measured(entry):
+        message = f"{entry['abbr']} has no right answers: it is for load tests"
+        raise UsageError(message, hint="--mode perf")
     made = _open_task(entry) if "task" in entry else _configure(entry)
     if limit is not None:
         data = First(made.task.data, limit, field=made.subsets)

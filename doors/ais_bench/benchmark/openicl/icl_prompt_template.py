@@ -3,3 +3,7 @@
 
 class PromptTemplate:
     """`template` is a text, a round of turns, or one of these for each label; `ice_token` marks examples."""
+
+
+class MultiTurnPromptTemplate(PromptTemplate):
+    """The turns of a conversation as they are."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from ais_bench.benchmark.datasets.measured import WORKLOADS
 from ais_bench.benchmark.datasets.places import find_data
 from ais_bench.benchmark.datasets.rows import name_of
 from ais_bench.benchmark.models.counting import Counted
@@ -23,14 +24,6 @@ from steelyard.workloads.base import Workload
 from steelyard.workloads.references import open_workload
 
 _KEYS = ("abbr", "workload", "path", "files", "options", "config", "recorded")
-_CLASSES = {
-    "SyntheticDataset": "synthetic",
-    "MooncakeTraceDataset": "mooncake",
-    "ShareGPTDataset": "sharegpt",
-    "MTBenchDataset": "mtbench",
-}
-"""What classes of data sets mean that configurations name."""
-
 _RECORDED = ("mooncake", "burstgpt", "azure")
 _HISTORIES = {"every": "own", "last": "recorded", "every_with_gt": "recorded"}
 _SETTINGS = ("type", "reader_cfg", "infer_cfg", "eval_cfg", "abbr", "path", "config", "disable_shuffle")
@@ -47,15 +40,10 @@ class Made:
     """Whether its questions say when they are due."""
 
 
-def is_made(entry: Mapping[str, Any]) -> bool:
-    """Whether an entry names a workload, which has no right answers."""
-    return "workload" in entry or name_of(entry.get("type", "")) in _CLASSES
-
-
 def read_made(entry: Mapping[str, Any], *, limit: int | None = None) -> Made:
     """The workload that an entry names, of which only the first `limit` sessions are wanted."""
     name = str(entry["abbr"])
-    ref = entry.get("workload") or _CLASSES[name_of(entry["type"])]
+    ref = entry.get("workload") or WORKLOADS[name_of(entry["type"])]
     if "workload" in entry:
         for key in entry:
             if key not in _KEYS:
