@@ -27,6 +27,7 @@ from steelyard.timings.shards import shards_of
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+Small = NDArray[np.int32]
 Flags = NDArray[np.bool_]
 
 BLOCK = 1 << 21
@@ -53,10 +54,10 @@ class Columns:
     """
 
     index: Integers
-    stage: Integers
-    turn: Integers
-    sitting: Integers
-    worker: Integers
+    stage: Small
+    turn: Small
+    sitting: Small
+    worker: Small
     check: Flags
     due: Floats
     sent: Floats
@@ -74,7 +75,7 @@ class Columns:
     counted_by: NDArray[np.uint8]
     error: NDArray[np.int32]
     """Which of `errors` it is; -1 is none."""
-    shard: Integers
+    shard: Small
     start: Integers
     """Where in the file of its shard the events of a request begin, in events."""
     line: Integers
@@ -149,7 +150,9 @@ class Columns:
         return counts
 
     def select(self, rows: Flags | Integers) -> Columns:
-        """Some of the requests."""
+        """Some of the requests; themselves where that is all of them."""
+        if rows.dtype == np.bool_ and rows.all():
+            return self
         arrays: dict[str, Any] = {
             each.name: value[rows]
             for each in fields(self)

@@ -23,6 +23,7 @@ from steelyard.timings.intervals import (
     count_batches,
     find_effect,
 )
+from steelyard.timings.measures import take_measure
 from steelyard.timings.performance import MEASURES, Performance
 from steelyard.timings.statistics import LEVELS, Interval, Statistics
 
@@ -34,6 +35,8 @@ _MOST_TURNS = 50
 
 OF_ALL = ("lag", "connecting", "held")
 """What is told of every request, answered or not: it is ours, and not the service's."""
+
+_WHOLE = {"ttft": "e2el", "ttft_due": "e2el_due"}
 
 
 def measure_columns(
@@ -47,31 +50,6 @@ def measure_columns(
     performance = _measure_requests(asked, everything=columns, window=window, limits=limits)
     client = Client.of_shards(columns.paths, stage=performance.stage)
     return replace(performance, doubts=find_doubts(performance, asked, client))
-
-
-def take_measures(columns: Columns) -> dict[str, Floats]:
-    """What is measured of each request by itself, NaN where it is not there."""
-    sent, done, first = columns.sent, columns.done, columns.first
-    e2el, ttft = done - sent, first - sent
-    tokens_in, tokens_out = _or_nan(columns.tokens_in), _or_nan(columns.tokens_out)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        tpot = np.where((tokens_out >= 2) & (columns.events >= 2), (e2el - ttft) / (tokens_out - 1), np.nan)
-        output_speed, prefill_speed = tokens_out / e2el, tokens_in / ttft
-    return {
-        "e2el": e2el,
-        "ttft": ttft,
-        "tpot": tpot,
-        "e2el_due": done - columns.due,
-        "ttft_due": first - columns.due,
-        "first_byte": columns.first_byte - sent,
-        "output_speed": np.where(np.isfinite(output_speed), output_speed, np.nan),
-        "prefill_speed": np.where(np.isfinite(prefill_speed), prefill_speed, np.nan),
-        "input_tokens": tokens_in,
-        "output_tokens": tokens_out,
-        "lag": columns.lag,
-        "connecting": columns.connecting,
-        "held": columns.held,
-    }
 
 
 def describe(values: Floats, times: Floats) -> Statistics:
@@ -149,13 +127,13 @@ def _measure_requests(
 
 def find_good(columns: Columns, limits: Mapping[str, float]) -> NDArray[np.bool_]:
     """Which answered requests took at most what the limits say."""
-    measures = take_measures(columns)
-    # An answer that came whole had its first token when it ended, and no time between tokens.
-    for first, whole in (("ttft", "e2el"), ("ttft_due", "e2el_due")):
-        measures[first] = np.where(np.isnan(measures[first]), measures[whole], measures[first])
     good = columns.ok
     for name, limit in limits.items():
-        good &= ~(measures[name] > limit)
+        values = take_measure(columns, name)
+        if name in _WHOLE:
+            # An answer that came whole had its first token when it ended.
+            values = np.where(np.isnan(values), take_measure(columns, _WHOLE[name]), values)
+        good &= ~(values > limit)
     return good
 
 
@@ -197,15 +175,15 @@ def _measure_rates(
 
 
 def _measure_statistics(chosen: Columns, answered: Columns) -> dict[str, Statistics]:
-    of_all = take_measures(chosen)
-    found = {
-        name: describe(values, answered.done)
-        for name, values in take_measures(answered).items()
-        if name not in OF_ALL
-    }
-    found.update({name: describe(of_all[name], chosen.sent) for name in OF_ALL})
-    found["itl"] = describe_gaps(answered)
-    return {name: found[name] for name in MEASURES}
+    found = {}
+    for name in MEASURES:
+        if name == "itl":
+            found[name] = describe_gaps(answered)
+        elif name in OF_ALL:
+            found[name] = describe(take_measure(chosen, name), chosen.sent)
+        else:
+            found[name] = describe(take_measure(answered, name), answered.done)
+    return found
 
 
 def _measure_turns(
@@ -253,10 +231,6 @@ def _amount(tokens: Integers) -> Floats | None:
 
 def _add(first: Floats | None, second: Floats | None) -> Floats | None:
     return None if first is None or second is None else first + second
-
-
-def _or_nan(tokens: Integers) -> Floats:
-    return np.where(tokens >= 0, tokens, np.nan)
 
 
 def _at_levels(ends: Interval, read: Callable[[Sequence[float]], Floats]) -> Interval:
