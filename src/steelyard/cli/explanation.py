@@ -11,6 +11,7 @@ import msgspec
 from steelyard.cli.screen import can_show, printable, show, show_json
 from steelyard.metrics.extraction import Extractor
 from steelyard.report.contents import known_extractor, known_metrics
+from steelyard.report.load_contents import is_load
 from steelyard.report.pictures import Finder
 from steelyard.report.samples import (
     extraction_of,
@@ -32,6 +33,15 @@ _INDENT = "  "
 def run(options: Namespace) -> int:
     """Show the records of a sample."""
     stored = Run.open(options.run)
+    if is_load(stored):
+        # What reads the times of single requests comes with numpy.
+        from steelyard.cli.lookup import describe_requests, find_requests
+
+        if getattr(options, "json", False):
+            show_json(find_requests(stored, options.id))
+        else:
+            show("\n\n".join(describe_requests(stored, options.id)))
+        return 0
     found = find_records(stored, options.id)
     if getattr(options, "json", False):
         show_json([msgspec.to_builtins(record) for record in found])

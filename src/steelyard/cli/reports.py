@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from steelyard.albums import KEPT
+from steelyard.cli.figures import save, show_figures
 from steelyard.cli.screen import printable, show, show_json, tell, width
 from steelyard.cli.series import find_runs
-from steelyard.errors import StoreError, UsageError
+from steelyard.errors import UsageError
 from steelyard.report.asking import tell_asking
 from steelyard.report.contents import Contents, read_contents
 from steelyard.report.doubts import doubt_run
+from steelyard.report.load_contents import is_load
 from steelyard.report.overview import Overview, template_of
 from steelyard.report.prices import read_prices
 from steelyard.report.scores import COLUMNS, labels_of, numbers_of, row_of, tabulate, tabulate_by
@@ -24,6 +26,7 @@ from steelyard.report.tables import Table, clean
 from steelyard.sheets import Sheet
 from steelyard.store import Run
 
+_OF_LOADS = ("stage_name", "rows", "push")
 _NAMES = ("task", "data", "prompt", "model")
 
 
@@ -32,6 +35,11 @@ def run(options: Namespace) -> int:
     by, html = getattr(options, "by", None), getattr(options, "html", None)
     keep = KEPT if html is not None else 0
     runs = [Run.open(path) for given in options.runs for path in find_runs(given)]
+    if any(is_load(run) for run in runs):
+        return _show_loads(runs, options)
+    if given := [flag for flag in _OF_LOADS if hasattr(options, flag)]:
+        flag = given[0].replace("stage_name", "stage")
+        raise UsageError(f"--{flag} is of load runs", hint="steelyard load makes them")
     if hasattr(options, "answers"):
         _write_answers(options.answers, runs)
     found = [read_contents(run, by=by, keep=keep) for run in runs]
@@ -49,6 +57,17 @@ def run(options: Namespace) -> int:
     if html is not None:
         write_page(html, found)
     return 0 if all(contents.complete for contents in found) else 1
+
+
+def _show_loads(runs: Sequence[Run], options: Namespace) -> int:
+    """Show load runs, if they are all such."""
+    if odd := [run for run in runs if not is_load(run)]:
+        hint = "report them one after the other"
+        raise UsageError(f"{odd[0].path} is an evaluation, others are load runs", hint=hint)
+    for flag in ("by", "prices", "answers"):
+        if hasattr(options, flag):
+            raise UsageError(f"--{flag} is of evaluations", hint="report --rows FILE writes requests")
+    return show_figures(runs, vars(options))
 
 
 def describe_run(contents: Contents, *, markdown: bool = False) -> str:
@@ -122,16 +141,6 @@ def write_page(path: Path, found: Sequence[Contents]) -> None:
     from steelyard.report.pages import draw_page
 
     save(path, draw_page(found))
-
-
-def save(path: Path, page: str) -> None:
-    """Put a page into a file."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(page, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise StoreError(f"cannot write {path}: {error.strerror}") from error
-    tell(f"page: {path}")
 
 
 def _draw(table: Table, *, markdown: bool = False) -> str:

@@ -77,7 +77,7 @@ def write_parquet(path: Path, contents: LoadContents) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with parquet.ParquetWriter(path, schema) as writer:
             for block in list_rows(contents):
-                plain = {name: _as_values(name, block[name]) for name in FIELDS}
+                plain = {name: plain_column(name, block[name]) for name in FIELDS}
                 writer.write_table(pyarrow.table(plain, schema=schema))
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
@@ -126,7 +126,7 @@ def _pick(names: tuple[str, ...], codes: Any) -> list[str]:
     return [names[code] for code in codes.tolist()]
 
 
-def _as_values(name: str, column: Any) -> Any:
+def plain_column(name: str, column: Any) -> Any:
     """A column without what nobody knows: that is None."""
     if name in _TEXTS:
         return column
@@ -138,7 +138,7 @@ def _as_values(name: str, column: Any) -> Any:
 def _as_cells(name: str, column: Any) -> list[str]:
     """A column as it stands in a CSV file."""
     show: Callable[[Any], str] = (lambda value: f"{value:.6f}") if name in _TIMES else str
-    return ["" if value is None else show(value) for value in _as_values(name, column)]
+    return ["" if value is None else show(value) for value in plain_column(name, column)]
 
 
 def _stage(stage: StageContents) -> Mapping[str, Any]:

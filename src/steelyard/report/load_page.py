@@ -20,6 +20,7 @@ from steelyard.report.load_charts import (
     list_shares,
     stretch,
 )
+from steelyard.report.load_comparison import LoadPairing, tabulate_changes
 from steelyard.report.load_contents import LoadContents, StageContents, workload_of
 from steelyard.report.load_tables import (
     rate,
@@ -47,8 +48,36 @@ def draw_load_page(found: Sequence[LoadContents]) -> str:
         script="charts.js",
         title=" | ".join(contents.title for contents in found),
         runs=[_view(contents) for contents in found],
-        clocks="in seconds since the first request of the run",
+        pairings=[],
     )
+
+
+def draw_load_comparison(found: Sequence[LoadPairing]) -> str:
+    """The page of one or several comparisons of load runs."""
+    return fill_document(
+        "load_page.html",
+        styles=["page.css", "charts.css"],
+        script="charts.js",
+        title="comparison",
+        runs=[],
+        pairings=[_pairing(pairing) for pairing in found],
+    )
+
+
+def _pairing(pairing: LoadPairing) -> dict[str, Any]:
+    sides = ((pairing.base, pairing.before), (pairing.other, pairing.after))
+    parts = [
+        Part(name, c.columns.of_stage(stage.number)) for name, (c, stage) in zip(("base", "other"), sides)
+    ]
+    return {
+        "title": pairing.name,
+        "base": f"{pairing.base.title} · {pairing.base.run.path}",
+        "other": f"{pairing.other.title} · {pairing.other.run.path}",
+        "remarks": list(pairing.remarks),
+        "changes": _grid(tabulate_changes(pairing)),
+        "percentiles": list(draw_percentiles(parts)),
+        "spreads": list(draw_spreads(parts)),
+    }
 
 
 def _view(contents: LoadContents) -> dict[str, Any]:
