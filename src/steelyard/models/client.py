@@ -28,7 +28,7 @@ from steelyard.wire.addresses import read_address
 from steelyard.wire.connection import BrokenAnswer, ConnectionLost, SlowAnswer, TimeLimits
 from steelyard.wire.events import EventReader
 from steelyard.wire.origin import NoAddress, Origin, RefusedByProxy, Stream
-from steelyard.wire.reading import Answer, Reading
+from steelyard.wire.reading import Answer, Reading, Take
 
 __all__ = ["Client", "Delivery"]
 
@@ -126,14 +126,17 @@ class Client:
         read: Callable[[Answer], T | Awaitable[T]],
         url: str | None = None,
         headers: Mapping[str, str] | None = None,
+        give: Take | None = None,
     ) -> Coroutine[Any, Any, Delivery[T]]:
         """Post a body, and hand a good answer to `read`; what passes is tried again.
+
+        Under load its body may be given away as it comes.
 
         `read` says what is wanted of an answer; CutShort from it counts as a broken connection, any
         other DataError as a failure. `url` is another address to ask at.
         """
         if self._once:
-            return self._ask_once(body, read, url, headers)
+            return self._ask_once(body, read, url, headers, give)
         return self._insist(Origin.send, body, read, url, headers)
 
     def under_load(self, url: str | None = None) -> Client:
@@ -219,14 +222,22 @@ class Client:
         read: Callable[[Answer], T | Awaitable[T]],
         url: str | None,
         headers: Mapping[str, str] | None,
+        give: Take | None,
     ) -> Delivery[T]:
         """Send once, whatever comes of it."""
         origin, target = (self._origin, self.credentials.target) if url is None else self._find_origin(url)
         sent = self.credentials.headers if headers is None else {**self.credentials.headers, **headers}
         reading, begun = Reading(), clock()
-        post = partial(origin.send, "POST", headers=sent, body=body, limits=self.limits)
+
+        async def post(target: str) -> Answer:
+            nonlocal reading
+            reading = Reading(give=give)
+            return await origin.send(
+                "POST", target, headers=sent, body=body, limits=self.limits, reading=reading
+            )
+
         try:
-            answer = await post(target, reading=reading)
+            answer = await post(target)
             if 300 <= answer.status < 400:
                 answer = await self._follow(post, origin, target, answer)
             if 200 <= answer.status < 300:

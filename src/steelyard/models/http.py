@@ -23,6 +23,7 @@ from steelyard.plugins import resolve
 from steelyard.types import Chunk, Request, Response, Timing, Tokens
 from steelyard.wire.base import Exchange, Wire
 from steelyard.wire.events import EventReader, are_events
+from steelyard.wire.harvest import Harvest
 from steelyard.wire.origin import Stream
 from steelyard.wire.reading import Answer
 
@@ -90,6 +91,7 @@ class HttpModel(Model):
             proxy=proxy,
         )
         self.concurrency, self.embeds = concurrency * self.batch_size, self.wire.embeds
+        self._loading, self._keeps = False, True
         self.url, self._name, self._address = self.client.url, name, url
         self._boxes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Box] = WeakKeyDictionary()
 
@@ -124,6 +126,7 @@ class HttpModel(Model):
         # Some protocols stream at another path.
         other.client = self.client.under_load(other.wire.locate(self._address))
         other.batch_size, other._boxes = 1, WeakKeyDictionary()
+        other._loading, other._keeps = True, keep
         return other
 
     async def warm(self, connections: int) -> None:
@@ -242,6 +245,8 @@ class HttpModel(Model):
             responses = fresh.decode_answer(answer.body, answer.headers)
             return responses, answer.when(fresh.ends)
 
+        if self._loading:
+            return [await self._load(exchange, body, sent)]
         delivery = await self.client.deliver(body, read=read, headers=exchange.headers or None)
         responses, chunks = delivery.value or ((), ())
         timing = delivery.timing(sent, chunks)
@@ -252,6 +257,22 @@ class HttpModel(Model):
             if tokens:
                 self.client.settle(len(body), sum(tokens))
         return [self._finish(response, timing) for response in responses]
+
+    async def _load(self, exchange: Exchange, body: bytes, due: float) -> Response:
+        """Ask once, and take the answer in while it comes."""
+        harvest = Harvest(exchange)
+        exchange.keeps = self._keeps
+
+        def read(answer: Answer) -> Sequence[Response]:
+            return harvest.end(answer.headers)
+
+        headers = exchange.headers or None
+        delivery = await self.client.deliver(body, read=read, headers=headers, give=harvest.take)
+        timing = delivery.timing(due, harvest.times)
+        if delivery.value is None:
+            return Response(error=delivery.failure, timing=timing)
+        response = self._finish(delivery.value[0], timing)
+        return response if self._keeps else replace(response, text="")
 
     def _join(self, request: Request, responses: Sequence[Response]) -> Response:
         """The answer to a request that went in several calls."""

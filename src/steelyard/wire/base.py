@@ -50,6 +50,8 @@ class Exchange(ABC):
     """Whether the answer is wanted in events, one a piece."""
     model: str | None = None
     """Which model is asked, as the call names it."""
+    keeps: bool = True
+    """Whether anybody will look at the text of an answer; else a piece of it is enough."""
     partial: bool = False
     """Whether an answer can say of single requests that they failed; else one failure is that of all."""
     embeds: bool = False
@@ -72,6 +74,10 @@ class Exchange(ABC):
         """The piece of the answer in the data of one event; None where the event says nothing of it."""
         raise DataError(f"events were not expected: {data[:80].decode('utf-8', 'replace')!r}")
 
+    def decode_events(self, events: Sequence[tuple[bytes, int]]) -> list[int]:
+        """Take events, each with its end; the ends of those that say something of the answer."""
+        return [end for data, end in events if self.decode_event(data) is not None]
+
     def decode_end(self) -> Sequence[Response]:
         """The responses that the events made together; CutShort where the answer is not whole."""
         raise CutShort("the answer had no event")
@@ -84,7 +90,7 @@ class Exchange(ABC):
         kind = headers.get("content-type", "")
         if not kind.startswith("text/event-stream") and not are_events(body):
             return self.decode_whole(body, headers)
-        self.ends = [end for data, end in read_events(body) if self.decode_event(data) is not None]
+        self.ends = self.decode_events(read_events(body))
         return self.decode_end()
 
     @abstractmethod

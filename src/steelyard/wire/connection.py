@@ -9,17 +9,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 import ssl
 from time import perf_counter as clock
 from typing import NamedTuple
 
+from steelyard.wire.arrivals import ROOM, ask_for_stamps
+from steelyard.wire.poll import Poll
 from steelyard.wire.reading import Answer, BrokenAnswer, Reading
 
 __all__ = ["Answer", "BrokenAnswer", "Connection", "ConnectionLost", "SlowAnswer", "TimeLimits", "Watch"]
 
 _BLOCK = 1 << 16
 _NEVER = float("inf")
+_END = re.compile(rb"\r?\n\r?\n")
+# What comes faster, in seconds an event, is not worth a read for each.
+_TORRENT = 1e-4
+# Of a connection without TLS, which never looks into it.
+_NOTHING = ssl.MemoryBIO()
 
 
 class ConnectionLost(ConnectionError):
@@ -48,6 +56,7 @@ class Watch:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
+        self.poll = Poll(loop)
         self.waiting: set[Connection] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._at = _NEVER
@@ -74,12 +83,23 @@ class Watch:
             self.hasten(next_due)
 
 
+def _find_packages(seen: bytes) -> list[int]:
+    """Where what TLS has packed together ends."""
+    ends, place = [], 0
+    while len(seen) >= place + 5:
+        place += 5 + int.from_bytes(seen[place + 3 : place + 5], "big")
+        if place < len(seen):
+            ends.append(place)
+    return ends
+
+
 class Connection:
     """One socket, with TLS on it or not."""
 
     __slots__ = (
-        "_began", "_failure", "_incoming", "_last", "_limits", "_live", "_outgoing", "_reading", "_shaking",
-        "_tls", "_unsent", "_waiter", "_watch", "_woken", "loop", "lost", "sock",
+        "_began", "_calendar", "_failure", "_file", "_incoming", "_last", "_limits", "_live", "_outgoing",
+        "_reading", "_receive", "_shaking", "_stamped", "_tls", "_unsent", "_waiter", "_watch", "_woken",
+        "loop", "lost", "sock",
     )  # fmt: skip
 
     def __init__(self, sock: socket.socket, watch: Watch) -> None:
@@ -87,7 +107,9 @@ class Connection:
         self.lost = False
         self._unsent = memoryview(b"")
         self._tls: ssl.SSLObject | None = None
-        self._incoming = self._outgoing = ssl.MemoryBIO()
+        self._incoming = self._outgoing = _NOTHING
+        self._stamped = ask_for_stamps(sock)
+        self._receive, self._file = sock.recvmsg, sock.fileno()
         self._reading: Reading | None = None
         self._live = False
         self._shaking = False
@@ -99,8 +121,8 @@ class Connection:
         self._attach(watch)
 
     def _attach(self, watch: Watch) -> None:
-        self._watch, self.loop = watch, watch.loop
-        self.loop.add_reader(self.sock, self._readable)
+        self._watch, self.loop, self._calendar = watch, watch.loop, watch.poll.calendar
+        watch.poll.add(self._file, self._read)
 
     def move(self, watch: Watch) -> bool:
         """Go on in another loop, when the one before is closed; whether the other side still listens."""
@@ -116,6 +138,7 @@ class Connection:
         if self.lost:
             self.close()
         else:
+            self._watch.poll.remove(self._file)
             self._attach(watch)
         return not self.lost
 
@@ -124,7 +147,7 @@ class Connection:
         self.lost = True
         self._watch.waiting.discard(self)
         if self.loop.is_closed() or self.sock.fileno() < 0:
-            self.sock.close()
+            self._hang_up()
         elif self.loop.is_running() and asyncio._get_running_loop() is not self.loop:
             # It may close at this very moment.
             with contextlib.suppress(RuntimeError):
@@ -137,8 +160,9 @@ class Connection:
     def _hang_up(self) -> None:
         # A loop must not go on watching a number that another socket may have soon.
         if self.sock.fileno() >= 0:
-            self.loop.remove_reader(self.sock)
-            self.loop.remove_writer(self.sock)
+            self._watch.poll.remove(self._file)
+            if self._unsent and not self.loop.is_closed():
+                self.loop.remove_writer(self.sock)
         self.sock.close()
 
     async def secure(self, context: ssl.SSLContext, host: str) -> None:
@@ -177,7 +201,8 @@ class Connection:
                 # It has said farewell before.
                 raise ConnectionLost("the connection was closed before an answer came") from error
             message = self._outgoing.read()
-        reading.sent, reading.taken_by = clock(), "reader"
+        reading.taken_by = "kernel" if self._stamped else "reader"
+        reading.sent = self._last = clock()
         self._send(message)
 
     def finish(self) -> bool:
@@ -257,22 +282,56 @@ class Connection:
         if not self._unsent:
             self.loop.remove_writer(self.sock)
 
-    def _readable(self) -> None:
+    def _read(self, careful: bool) -> float:
+        """Take what has come, event by event where it is worth it; says when the first of it was in."""
         try:
-            block = self.sock.recv(_BLOCK)
+            if careful and self._stamped and (ends := self._find_ends()):
+                return self._read_singly(ends)
+            block, told, _, _ = self._receive(_BLOCK, ROOM)
         except (BlockingIOError, InterruptedError):
-            return
+            return clock()
         except OSError as error:
             self._end(error)
-            return
+            return clock()
+        return self._accept(block, told)
+
+    def _find_ends(self) -> list[int]:
+        """Where events end, or what comes packed together by TLS, in what waits to be read."""
+        seen = self.sock.recv(_BLOCK, socket.MSG_PEEK)
         if self._tls is not None:
-            self._decrypt(block)
+            return _find_packages(seen)
+        ends = [found.end() for found in _END.finditer(seen)]
+        # The end of the line after a chunk came with it.
+        return ends[:-1] if ends and len(seen) - ends[-1] <= 2 else ends
+
+    def _read_singly(self, ends: list[int]) -> float:
+        """Take each event with its own stamp: a read over several has the stamp of the last."""
+        first = self._accept(*self._receive(ends[0], ROOM)[:2])
+        if clock() - first > _TORRENT * len(ends):
+            place = ends[0]
+            for end in ends[1:]:
+                if not self.lost:
+                    self._accept(*self._receive(end - place, ROOM)[:2])
+                place = end
+        if not self.lost:
+            self._accept(*self._receive(_BLOCK, ROOM)[:2])
+        return first
+
+    def _accept(self, block: bytes, told: list[tuple[int, int, bytes]]) -> float:
+        at = self._calendar.read(told, self._last)
+        if at is None:
+            at = clock()
+            if self._reading is not None:
+                self._reading.taken_by = "reader"
+        if self._tls is not None:
+            self._decrypt(block, at)
         elif block:
-            self._take(block)
+            self._take(block, at)
         else:
             self._end(None)
+        return at
 
-    def _decrypt(self, block: bytes) -> None:
+    def _decrypt(self, block: bytes, at: float) -> None:
         tls = self._tls
         if tls is None:
             return
@@ -285,7 +344,7 @@ class Connection:
             return
         try:
             while data := tls.read(_BLOCK):
-                self._take(data)
+                self._take(data, at)
         except ssl.SSLWantReadError:
             self._send(self._outgoing.read())
             return
@@ -297,19 +356,18 @@ class Connection:
         # Closed, perhaps without a farewell: whether that came too early is seen by the lengths.
         self._end(None)
 
-    def _take(self, block: bytes) -> None:
+    def _take(self, block: bytes, at: float) -> None:
         reading = self._reading
         if reading is None:
             # Nothing may come unasked.
             self.close()
             return
-        now, begun = clock(), reading.begun
+        begun, self._last = reading.begun, at
         try:
-            reading.feed(block, now)
+            reading.feed(block, at)
         except Exception as error:  # noqa: BLE001 - whoever waits is told, whatever it is
             self._fail(error)
             return
-        self._last = now
         if not begun and self._limits.idle is not None:
             self._watch.hasten(self.due())
         if reading.whole or self._live:

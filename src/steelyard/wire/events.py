@@ -52,7 +52,10 @@ class EventReader:
             # Put together once, when the line ends, however long it is.
             self._rest.append(block)
             return []
-        lines = (b"".join([*self._rest, block]) if self._rest else block).splitlines(keepends=True)
+        text = b"".join([*self._rest, block]) if self._rest else block
+        if not self._data and (found := self._read_plain(text)) is not None:
+            return found
+        lines = text.splitlines(keepends=True)
         self._rest = [] if lines[-1].endswith(_ENDS) else [lines.pop()]
         self._returned = block.endswith(b"\r")
         found, data, end = [], self._data, self._seen
@@ -68,6 +71,22 @@ class EventReader:
             elif line.rstrip(b"\r\n") == b"data":
                 data.append(b"")
         self._seen = end
+        return found
+
+    def _read_plain(self, text: bytes) -> list[tuple[bytes, int]] | None:
+        """The same, many at a time, where each event is one line of data, as nearly all services write."""
+        events = text.split(b"\n\n")
+        rest = events.pop()
+        if b"\r" in text or b"\n" in rest or text.count(b"\n") != 2 * len(events):
+            return None
+        found, end = [], self._seen
+        for event in events:
+            end += len(event) + 2
+            if event[:6] != b"data: ":
+                return None
+            if len(event) > 6:
+                found.append((event[6:], end))
+        self._rest, self._seen = [rest] if rest else [], end
         return found
 
     def _begin(self, block: bytes) -> bytes:

@@ -126,6 +126,21 @@ class Pieces:
             chunk = piece if index == 0 and piece is not None else chunk
         return chunk
 
+    def extend(self, field: str, texts: Sequence[str]) -> None:
+        """Add pieces of text that say nothing beside."""
+        choice = self.choices[0]
+        known = choice if field == "text" else choice.setdefault("message", {})
+        _add(known, field, "".join(texts))
+
+    def forget(self) -> None:
+        """Drop what was said, but for as much of it as tells that something was."""
+        for choice in self.choices.values():
+            choice.pop("logprobs", None)
+            for known in (choice, choice.get("message", {})):
+                for field in ("text", "content", *_THOUGHTS):
+                    if isinstance(known.get(field), str):
+                        known[field] = known[field][:1]
+
     @property
     def ended(self) -> bool:
         """Whether every choice has been said to be at its end."""

@@ -1,0 +1,82 @@
+"""The connections of one loop that wait for bytes, however many: one entry among what the loop waits for.
+
+A loop makes an object for every socket that has something to read, and a turn of its own for few of them.
+Here the kernel keeps the list, and whoever is in it is called at once, some of them in each turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+from collections.abc import Callable
+from time import perf_counter as clock
+
+from steelyard.wire.arrivals import Calendar
+
+Read = Callable[[bool], float]
+
+# As many as delay a timer by no more than a few tenths of a millisecond.
+_A_TURN = 24
+# Nothing that waited for less is worth a second look.
+_LATE = 1e-3
+
+
+class Poll:
+    """Calls whoever has something to read. `read(careful)` says when what it read first was there.
+
+    It is to read carefully, event by event, where events of several moments may wait: where nobody has
+    looked for a while.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.calendar = Calendar()
+        self._readers: dict[int, Read] = {}
+        self._list: select.epoll | None = None
+        self._drained = True
+        self._looked = 0.0
+
+    def add(self, file: int, read: Read) -> None:
+        """Call `read` when there is something to read in this file."""
+        if not hasattr(select, "epoll"):
+            self.loop.add_reader(file, self._call, read)
+            return
+        if self._list is None:
+            self._list, self._drained, self._looked = select.epoll(), True, clock()
+            self.loop.add_reader(self._list.fileno(), self._look)
+        self._list.register(file, select.EPOLLIN)
+        self._readers[file] = read
+
+    def remove(self, file: int) -> None:
+        """Call for this file no more; where the loop has been closed, that is so already."""
+        if self._list is None:
+            if not self.loop.is_closed():
+                self.loop.remove_reader(file)
+        elif self._readers.pop(file, None) is not None:
+            self._list.unregister(file)
+            if not self._readers:
+                if not self.loop.is_closed():
+                    self.loop.remove_reader(self._list.fileno())
+                self._list.close()
+                self._list = None
+
+    def _call(self, read: Read) -> None:
+        self.calendar.look(drained=True)
+        read(False)
+
+    def _look(self) -> None:
+        listed = self._list
+        if listed is None:
+            return
+        now = self.calendar.look(drained=self._drained)
+        careful = now - self._looked > _LATE
+        readers, ready = self._readers, listed.poll(0, _A_TURN)
+        for file, _ in ready:
+            read = readers.get(file)
+            if read is not None:
+                first = read(careful)
+                # Who waits longest is called first: where that was not long, nobody waited long.
+                careful = careful and now - first > _LATE
+        self._drained = len(ready) < _A_TURN
+        if self._drained:
+            self._looked = clock()
