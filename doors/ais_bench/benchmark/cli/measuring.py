@@ -10,7 +10,8 @@ from typing import Any
 from ais_bench.benchmark.cli.asking import class_of, open_configured
 from ais_bench.benchmark.models.api_models.base_api import BaseAPIModel
 from ais_bench.benchmark.models.api_models.hung import check_streams
-from ais_bench.benchmark.models.counting import Counted
+from ais_bench.benchmark.models.counting import Counted, OwnCounts
+from ais_bench.benchmark.models.local_models.hung import BatchedModel
 from ais_bench.benchmark.outcome.notes import Log
 from ais_bench.benchmark.outcome.outputs import Outputs
 from ais_bench.benchmark.performance.made import Made
@@ -83,7 +84,9 @@ def measure_trial(trial: Trial, *, outputs: Outputs, wishes: Wishes, about: Mapp
 def open_streamed(config: Mapping[str, Any]) -> Model:
     """The model of an entry, its answers in a stream, its tokens counted by the tokenizer that it names."""
     if not issubclass(class_of(config), BaseAPIModel):
-        return open_configured(config)
+        local = open_configured(config)
+        counts = OwnCounts.of(local.made) if isinstance(local, BatchedModel) else None
+        return local if counts is None else Counted(local, counts)
     # Before it is made: some ask at another address for streams.
     model = open_configured({**config, "stream": True})
     path = config.get("path")

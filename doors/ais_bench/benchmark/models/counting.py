@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ais_bench.benchmark.models.local_models.base import BaseModel
 from ais_bench.benchmark.models.turns import is_text, to_prompt, to_text
 from ais_bench.benchmark.utils.prompt import PromptList
 from steelyard.errors import SteelyardError
@@ -14,10 +15,34 @@ from steelyard.types import Chunk, Request, Response, Tokens
 from steelyard.workloads.tokens import Tokenizer
 
 
+class OwnCounts:
+    """What a local class says itself of how many tokens a text has."""
+
+    def __init__(self, made: BaseModel) -> None:
+        self._made = made
+
+    def encode(self, text: str) -> Sequence[int]:
+        """The numbers of its tokens, from 0."""
+        return range(self._made.get_token_len(text))
+
+    def count_special(self, text: str) -> int:
+        """How many it has."""
+        return self._made.get_token_len(text)
+
+    @classmethod
+    def of(cls, made: BaseModel) -> OwnCounts | None:
+        """What a class says; None where it says nothing."""
+        own = (
+            type(made).encode is not BaseModel.encode
+            or type(made).get_token_len is not BaseModel.get_token_len
+        )
+        return cls(made) if own else None
+
+
 class Counted(Model):
     """Asks another model, and counts what it leaves uncounted; that it did so is noted with the answer."""
 
-    def __init__(self, model: Model, tokenizer: Tokenizer) -> None:
+    def __init__(self, model: Model, tokenizer: Tokenizer | OwnCounts) -> None:
         self.model, self.tokenizer = model, tokenizer
         self.chat, self.concurrency, self.elsewhere = model.chat, model.concurrency, model.elsewhere
         self.likelihoods, self.remarks, self.load_cost = model.likelihoods, model.remarks, model.load_cost

@@ -15,7 +15,7 @@ from typing import Any
 from ais_bench.benchmark.datasets.measured import WORKLOADS
 from ais_bench.benchmark.datasets.places import find_data
 from ais_bench.benchmark.datasets.rows import name_of
-from ais_bench.benchmark.models.counting import Counted
+from ais_bench.benchmark.models.counting import Counted, OwnCounts
 from ais_bench.benchmark.models.rendering import Rendered
 from ais_bench.benchmark.performance.synthetic import read_synthetic
 from steelyard.errors import UnknownName, UsageError
@@ -82,7 +82,8 @@ def _open(ref: str, options: Mapping[str, Any], tokens: bool, model: Model) -> W
     """The workload, its prompts counted by the tokenizer of the model, if it has any."""
     tokenizer = None
     while isinstance(model, (Counted, Rendered)):
-        tokenizer = model.tokenizer if isinstance(model, Counted) else tokenizer
+        if isinstance(model, Counted) and not isinstance(model.tokenizer, OwnCounts):
+            tokenizer = model.tokenizer
         model = model.model
     given = {} if tokenizer is None else {"tokenizer": tokenizer}
     workload: Workload = open_workload(ref, **{**given, **options}, model=model)
