@@ -157,18 +157,16 @@ def test_open_loop_keeps_to_the_schedule_however_slow_the_model() -> None:
 
             return Response(timing=Timing(due=sent, sent=sent, done=time.perf_counter()))
 
-    async def main() -> list[Response]:
-        answers: list[Response] = []
-        await execute(
-            Slow(),
-            enumerate(requests(20)),
-            lambda _, __, r: answers.append(r),
-            schedule=constant(200),
-            concurrency=100,
-        )
-        return answers
-
-    dues = sorted(r.timing.due for r in asyncio.run(main()) if r.timing)
+    answers: list[Response] = []
+    work = execute(
+        Slow(),
+        enumerate(requests(20)),
+        lambda _, __, r: answers.append(r),
+        schedule=constant(200),
+        concurrency=100,
+    )
+    asyncio.run(work)
+    dues = sorted(r.timing.due for r in answers if r.timing)
     gaps = [b - a for a, b in pairwise(dues)]
     assert all(abs(gap - 0.005) < 1e-6 for gap in gaps)
 
