@@ -6,6 +6,7 @@ import asyncio
 import random
 import sys
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import pytest
@@ -50,7 +51,7 @@ def test_moments_come_in_their_order_and_never_early(run: Run) -> None:
                 done.set()
 
         for when in wanted:
-            timer.call_at(when, lambda when=when: call(when))
+            timer.call_at(when, partial(call, when))
         await done.wait()
         assert [when for when, _ in called] == sorted(wanted)
         assert all(now >= when for when, now in called)
