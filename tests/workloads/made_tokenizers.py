@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,15 @@ from steelyard.workloads.words import WORDS
 KNOWN = WORDS[::2]
 TEXTS = [" ".join(KNOWN[n:] + KNOWN[:n]) for n in range(0, len(KNOWN), 4)]
 TEXTS += ["It isn't 12 o'clock yet: the dog, Öl and 3,141 cats sat.\n\n"] * 4
+# A vocabulary as large ones are, in which no usual word is missing.
+WHOLE = [" ".join(WORDS[n:] + WORDS[:n]) for n in range(0, len(WORDS), 4)]
 SPLIT = Regex(
     r"""'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
 )
 CHINESE = "天地玄黄宇宙洪荒日月盈昃辰宿列张寒来暑往秋收冬藏闰馀成岁律吕调阳云腾致雨露结为霜"
 
 
-def make_byte_level(*, size: int = 900) -> Tokenizer:
+def make_byte_level(texts: Sequence[str] = TEXTS, *, size: int = 900) -> Tokenizer:
     """As GPT-2 and Llama 3 have it: bytes, joined within words that begin with their space."""
     made = Tokenizer(models.BPE())
     made.pre_tokenizer = pre_tokenizers.Sequence(
@@ -33,7 +36,7 @@ def make_byte_level(*, size: int = 900) -> Tokenizer:
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     special = ["<s>", "</s>", "<|user|>", "<|assistant|>"]
     made.train_from_iterator(
-        TEXTS,
+        texts,
         trainers.BpeTrainer(
             vocab_size=size, initial_alphabet=alphabet, special_tokens=special, show_progress=False
         ),
@@ -42,12 +45,12 @@ def make_byte_level(*, size: int = 900) -> Tokenizer:
     return made
 
 
-def make_sentence_pieces() -> Tokenizer:
+def make_sentence_pieces(texts: Sequence[str] = TEXTS, *, size: int = 900) -> Tokenizer:
     """As Llama 2 has it: no words are told apart, spaces are a letter, one stands before every text."""
     made = Tokenizer(models.BPE(fuse_unk=True, byte_fallback=True, unk_token="<unk>"))
     made.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always", split=True)
     made.train_from_iterator(
-        TEXTS, trainers.BpeTrainer(vocab_size=900, special_tokens=["<unk>", "<s>"], show_progress=False)
+        texts, trainers.BpeTrainer(vocab_size=size, special_tokens=["<unk>", "<s>"], show_progress=False)
     )
     made.pre_tokenizer = None
     made.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])

@@ -8,7 +8,8 @@ An answer may be as long as the one that was recorded, unless `output` says othe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from steelyard.data.source import Data
@@ -18,10 +19,12 @@ from steelyard.plugins import call_with
 from steelyard.types import Sample
 from steelyard.workloads.base import Planned, Session, Turn
 from steelyard.workloads.lengths import read_lengths
-from steelyard.workloads.sources import draw, open_source
+from steelyard.workloads.sources import choose_tokenizer, draw
+from steelyard.workloads.tokens import Tokenizer
 
 OWN, RECORDED = HISTORIES = ("own", "recorded")
-_LEAST = 1
+# A service is asked how long so many recorded answers are, not during the load.
+_COUNTED = 8
 
 
 class Conversations(Planned[Sample]):
@@ -55,9 +58,12 @@ class Conversations(Planned[Sample]):
         self.name = self.data.name
         self._history, self._turns, self._seed = history, turns, seed
         self._output = None if output is None else read_lengths(output, name="output")
-        self._source = open_source(tokenizer, model=model) if output is None else None
-        counted = self._source is None or self._source.tokenizer is not None
-        self.remarks = () if counted else ("recorded answers are counted in words: no tokenizer is known",)
+        self._tokenizer: Any = None
+        self._count: Callable[[str], int] = _count_words
+        if output is None:
+            self._tokenizer = choose_tokenizer(tokenizer, model=model)
+            self._count, remark = _find_counter(self._tokenizer, self.data)
+            self.remarks = (remark,) if remark else ()
 
     def identity(self) -> Mapping[str, Any]:
         """The data, and how it is asked."""
@@ -65,7 +71,7 @@ class Conversations(Planned[Sample]):
             "workload": self.name,
             "data": self.data.identity(),
             "output": None if self._output is None else self._output.identity(),
-            "tokenizer": None if self._source is None else self._source.identity(),
+            "tokenizer": None if self._tokenizer is None else self._tokenizer.identity(),
             "history": self._history,
             "turns": self._turns,
             "seed": self._seed,
@@ -90,7 +96,7 @@ class Conversations(Planned[Sample]):
             if self._output is not None:
                 most: int | None = int(self._output.draw(lengths))
             else:
-                most = self._count(answer)
+                most = max(self._count(answer), 1) if isinstance(answer, str) and answer.strip() else None
             alone = turns and self._history == OWN
             prompt = opening[0]["content"] if alone or len(before) == 1 else list(before)
             turns.append(Turn(prompt, most, target=answer))
@@ -98,10 +104,26 @@ class Conversations(Planned[Sample]):
                 before.append({"role": "assistant", "content": answer or ""})
         return Session(plan.id, turns)
 
-    def _count(self, answer: Any) -> int | None:
-        if not isinstance(answer, str) or not answer.strip() or self._source is None:
-            return None
-        return max(self._source.count(answer), _LEAST)
+
+def _count_words(text: str) -> int:
+    return len(text.split())
+
+
+def _find_counter(tokenizer: Tokenizer | None, data: Iterable[Sample]) -> tuple[Callable[[str], int], str]:
+    """What counts the tokens of recorded answers, and what is to be said of it."""
+    if tokenizer is None:
+        return _count_words, "recorded answers are counted in words: no tokenizer is known"
+    if not tokenizer.slow:
+        return lambda text: len(tokenizer.encode(text)), ""
+    said = (answer for sample in data for _, answer in split_turns(sample) if isinstance(answer, str))
+    texts = list(islice((text for text in said if text.strip()), _COUNTED))
+    if not texts:
+        return _count_words, ""
+    letters = sum(map(len, texts)) / sum(len(tokenizer.encode(text)) for text in texts)
+    remark = (
+        f"recorded answers are counted by their letters, {letters:.1f} a token as in the first {len(texts)}"
+    )
+    return lambda text: round(len(text) / letters), remark
 
 
 def split_turns(sample: Sample) -> Sequence[tuple[Sequence[Any], Any]]:

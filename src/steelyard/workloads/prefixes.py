@@ -68,16 +68,17 @@ class Prefixes:
 
     def _before(self, block: int) -> int:
         """How many new prefixes there were before a block."""
-        return math.ceil(round(block * _BLOCK * (1 - (self._rate or 0.0)), 6)) if block else 0
+        if not block:
+            return 0
+        # The very first request can know nothing, whatever the rate.
+        return max(1, math.ceil(round(block * _BLOCK * (1 - (self._rate or 0.0)), 6)))
 
     def _new_in(self, block: int) -> list[int]:
         """The places in a block at which a new prefix is brought."""
         if self._kept[0] != block:
-            # The very first request can know nothing, whatever the rate.
-            wanted = max(self._before(block + 1), 1) - max(self._before(block), 1 if block else 0)
-            chance = draw(self._seed, "new", block)
-            places = sorted(chance.sample(range(_BLOCK), wanted))
-            if not block and places[0]:
+            wanted = self._before(block + 1) - self._before(block)
+            places = sorted(draw(self._seed, "new", block).sample(range(_BLOCK), wanted))
+            if not block:
                 places[0] = 0
             self._kept = (block, places)
         return self._kept[1]

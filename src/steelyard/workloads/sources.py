@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from steelyard.errors import UsageError
+from steelyard.errors import SteelyardError, UsageError
 from steelyard.models.base import Model
 from steelyard.workloads.tokens import Tokenizer, find_tokenizer, open_tokenizer
 from steelyard.workloads.writing import Writer, count_words, find_writer
@@ -35,10 +35,6 @@ class Source:
         """Which tokenizer it is, or that words are counted."""
         return "words" if self.tokenizer is None else self.tokenizer.identity()
 
-    def count(self, text: str) -> int:
-        """How many tokens a text has, or words."""
-        return len(text.split()) if self.tokenizer is None else len(self.tokenizer.encode(text))
-
 
 def draw(seed: int, *names: int | str) -> random.Random:
     """Chance that is the same for the same seed and names, whatever else was drawn before."""
@@ -49,23 +45,34 @@ def open_source(tokenizer: Any = None, *, model: Model | None = None, template: 
     """What writes for a tokenizer, given or the model's own; "count" wants its template known."""
     if template not in (APART, COUNT):
         raise UsageError(f"template={template}", hint=f"{APART} or {COUNT}")
-    found = None
-    if tokenizer is None:
-        found = None if model is None else find_tokenizer(model)
-    elif str(tokenizer).lower() not in _WORDS:
-        found = open_tokenizer(tokenizer)
-    if found is None:
+    found, why = choose_tokenizer(tokenizer, model=model), "no tokenizer is known"
+    writer = None
+    if found is not None:
+        try:
+            writer = find_writer(found)
+        except SteelyardError as error:
+            if tokenizer is not None:
+                raise
+            # Nobody asked for this tokenizer, so nobody is kept from a load by it.
+            found, why = None, str(error)
+    if found is None or writer is None:
         if template == COUNT:
-            raise UsageError("template=count needs a tokenizer", hint="tokenizer=FOLDER of the model")
-        remark = "lengths are counted in words: no tokenizer is known (tokenizer=FOLDER names one)"
+            raise UsageError(f"template=count needs a tokenizer: {why}", hint="tokenizer=FOLDER of the model")
+        remark = f"lengths are counted in words: {why} (tokenizer=FOLDER names one)"
         return Source(count_words(), None, None, (remark,))
-    writer = find_writer(found)
     around = _around(found, writer, chat=None if model is None else model.chat)
     if around is None and template == COUNT:
         hint = "it is constant for most models: template=apart leaves it out"
         raise UsageError(f"what stands around the prompts of {found.name} is not always as long", hint=hint)
     told = f"beside the lengths asked for, {around} tokens stand around each prompt"
     return Source(writer, found, around, (told,) if around and template == APART else ())
+
+
+def choose_tokenizer(tokenizer: Any = None, *, model: Model | None = None) -> Tokenizer | None:
+    """The tokenizer that is given, else the model's own; None where there is none, or none is wanted."""
+    if tokenizer is None:
+        return None if model is None else find_tokenizer(model)
+    return None if str(tokenizer).lower() in _WORDS else open_tokenizer(tokenizer)
 
 
 def _around(tokenizer: Tokenizer, writer: Writer, *, chat: bool | None) -> int | None:
