@@ -108,8 +108,8 @@ def test_a_model_here_is_its_own_tokenizer() -> None:
     assert tokenizer is not None
     workload = open_workload(model=model, input="lognormal:60:40:5:300", limit=30, template="count")
     for session in workload:
-        prompt = [{"role": "user", "content": session.turns[0].prompt}]
-        text, special = model.render(prompt)  # type: ignore[attr-defined]
+        # A model here would take a text as it is.
+        text, special = model.render(session.turns[0].prompt)  # type: ignore[attr-defined]
         assert len(model.tokens(text, special=special)) == session.turns[0].tokens_in  # type: ignore[attr-defined]
 
 

@@ -67,31 +67,29 @@ def counting(form: Callable[[Any, Asked], Any], tokenizer: Any) -> Iterator[Serv
         yield service
 
 
-@pytest.mark.parametrize("form", [as_vllm, as_llama, as_tgi])
-@pytest.mark.parametrize("make", [make_byte_level, make_sentence_pieces])
+@pytest.mark.parametrize(
+    ("form", "make"),
+    [(as_vllm, make_byte_level), (as_llama, make_sentence_pieces), (as_tgi, make_byte_level)],
+)
 def test_prompts_are_exact_by_the_tokenizer_of_a_service(
     form: Callable[[Any, Asked], Any], make: Callable[..., Any]
 ) -> None:
     tokenizer = make(WHOLE, size=1600)
     with counting(form, tokenizer) as service:
         model = open_model(f"http://127.0.0.1:{service.port}/v1", wire="openai", model="m")
-        try:
-            workload = open_workload(model=model, input="uniform:5:90", limit=20)
-            exact = open_workload(model=model, input=60, limit=5, template="count")
-        finally:
-            model.close()
+        workload = open_workload(model=model, input="uniform:20:90", limit=20, template="count")
+        model.close()
         asked = len(service.asked)
-        # What a service answers costs time: while sessions are made it is not asked.
         sessions, around = list(workload), workload.identity()["around"]
+        # What a service answers costs time: while sessions are made it is not asked.
+        assert len(service.asked) == asked
         for session in sessions:
             (turn,) = session.turns
-            assert len(ids(tokenizer, str(turn.prompt), special=False)) == turn.tokens_in
-        for session in exact:
-            text = CHAT.render([{"role": "user", "content": str(session.turns[0].prompt)}])
-            assert session.turns[0].tokens_in == 60
+            assert len(ids(tokenizer, str(turn.prompt), special=False)) == (turn.tokens_in or 0) - around
             # One kind of service puts a token before the text of its own template, too.
-            assert len(ids(tokenizer, text, special=form is as_llama)) == 60
-        assert around > 3 and len(service.asked) == asked
+            text = CHAT.render([{"role": "user", "content": str(turn.prompt)}])
+            assert len(ids(tokenizer, text, special=form is as_llama)) == turn.tokens_in
+        assert around > 3 and {type(one.turns[0].tokens_in) for one in sessions} == {int}
 
 
 def test_an_address_counts_and_is_told_by_its_own_name() -> None:

@@ -74,11 +74,11 @@ class Added:
         return f"<{self.name} with {', '.join(name for one in self._additions for name in one.identity)}>"
 
 
-def read_additions(options: dict[str, Any], *, seed: int) -> list[Addition]:
-    """What the options add; they are taken out of them."""
+def read_additions(options: dict[str, Any], *, seed: int, chat: bool = False) -> list[Addition]:
+    """What the options add; they are taken out of them. With `chat` texts become turns."""
     given = {name: options.pop(name) for name in Added.options if name in options}
     options.pop("seed", None)
-    found: list[Addition] = []
+    found = [Addition(_begin_chat, {"chat": True})] if chat else []
     if (params := given.get("params")) is not None:
         found.append(_add_params(params))
     if (output := given.get("output")) is not None:
@@ -130,6 +130,14 @@ def _add_think(think: Any, seed: int) -> Addition:
         )
 
     return Addition(change, {"think": lengths.identity()})
+
+
+def _begin_chat(number: int, session: Session) -> Session:
+    first, *others = session.turns
+    if not isinstance(first.prompt, str):
+        return session
+    asked = replace(first, prompt=[{"role": "user", "content": first.prompt}])
+    return replace(session, turns=[asked, *others])
 
 
 def _end_exactly(number: int, session: Session) -> Session:

@@ -51,7 +51,9 @@ def open_workload(ref: Any = None, *, model: Model | None = None, **options: Any
     if not is_workload(found) and callable(found):
         parameters = inspect.signature(found).parameters
     own, others = _divide({**options, **meant}, parameters)
-    added = read_additions(others, seed=options.get("seed", 0))
+    # A service puts a text into its template itself; a model here takes it as it is.
+    chat = model is not None and model.chat and not model.elsewhere
+    added = read_additions(others, seed=options.get("seed", 0), chat=chat)
     for option in others:
         names = sorted({*parameters, *Added.options} - {"model", "options"})
         near = get_close_matches(option, names, n=2) or names

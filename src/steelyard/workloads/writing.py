@@ -26,7 +26,7 @@ T = TypeVar("T")
 _MARKS = re.compile("[Ġ▁]|</w>")
 _MOST = 256
 _FEWEST = 8
-_HEADS = 32
+_HEADS, _HEADS_ASKED = 32, 8
 # Of the vocabulary so many are tried.
 _TRIED = 3000
 _PIECE = 2048
@@ -132,7 +132,7 @@ def _find_heads(tokenizer: Tokenizer, texts: Sequence[str]) -> list[_Brick]:
         tokens = tokenizer.encode(text)
         if len(tokens) == 1:
             found.setdefault(tokens[0], _Brick(text, tokens[0]))
-        if len(found) == _HEADS:
+        if len(found) == (_HEADS_ASKED if tokenizer.slow else _HEADS):
             break
     # What is not in a vocabulary becomes one token as well, the same for all.
     return list(found.values()) if len(found) > 1 else []
