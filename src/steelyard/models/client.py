@@ -18,16 +18,16 @@ from copy import copy
 from functools import partial
 from typing import Any, TypeVar
 
-from steelyard.errors import DataError, ModelError, UsageError, describe
+from steelyard.errors import DataError, ModelError, describe
 from steelyard.models.batches import clock
 from steelyard.models.credentials import Auth, Credentials
-from steelyard.models.delivery import Delivery
-from steelyard.models.limits import Budget, Gate, Health, Pace
+from steelyard.models.delivery import CUT, Delivery
+from steelyard.models.limits import Budget, Gate, Health, Pace, check_least
 from steelyard.models.tries import Fault, Tries, find_fault, read_retry_after
 from steelyard.wire.addresses import read_address
 from steelyard.wire.connection import BrokenAnswer, ConnectionLost, SlowAnswer, TimeLimits
 from steelyard.wire.events import EventReader
-from steelyard.wire.origin import NoAddress, Origin, RefusedByProxy, Stream
+from steelyard.wire.origin import NoAddress, NoFile, NoPort, Origin, RefusedByProxy, Stream
 from steelyard.wire.reading import Answer, Reading, Take
 
 __all__ = ["Client", "Delivery"]
@@ -44,7 +44,7 @@ _BUSY = (429, 529)
 _LASTING = (501, 505, 506, 510, 511)
 _LETTERS_A_TOKEN = 4.0
 # Errors whose message says all.
-_SPEAKING = (BrokenAnswer, ConnectionLost, SlowAnswer, NoAddress, RefusedByProxy)
+_SPEAKING = (BrokenAnswer, ConnectionLost, SlowAnswer, NoAddress, NoFile, NoPort, RefusedByProxy)
 
 
 class Client:
@@ -74,6 +74,7 @@ class Client:
         verify: bool | str = True,
         cert: str | Sequence[str] | None = None,
         proxy: str | bool | None = None,
+        source_addresses: Sequence[str] | str = (),
         read_failure: Callable[[bytes], str] | None = None,
     ) -> None:
         """Describe the service; nothing is sent yet. `retries` counts what comes after the first try.
@@ -83,13 +84,15 @@ class Client:
         all, as a share of the questions.
         """
         self.limits = TimeLimits(connect_timeout, first_byte_timeout, idle_timeout, timeout)
-        _check_least(1e-3, **{f"{name}timeout": limit for name, limit in zip(_PHASES, self.limits)})
-        _check_least(0, retries=retries, backoff=backoff, retry_budget=retry_budget, patience=patience)
-        _check_least(1e-6, rate_limit=rate_limit, tokens_per_minute=tokens_per_minute)
-        _check_least(1, connections=connections, concurrency=concurrency)
+        check_least(1e-3, **{f"{name}timeout": limit for name, limit in zip(_PHASES, self.limits)})
+        check_least(0, retries=retries, backoff=backoff, retry_budget=retry_budget, patience=patience)
+        check_least(1e-6, rate_limit=rate_limit, tokens_per_minute=tokens_per_minute)
+        check_least(1, connections=connections, concurrency=concurrency)
         self.timeout, self.retries, self.backoff, self.concurrency = timeout, retries, backoff, concurrency
         self.retry_statuses = None if retry_statuses is None else frozenset(retry_statuses)
-        self._connect = partial(Origin, verify=verify, cert=cert, proxy=proxy)
+        self._connect = partial(
+            Origin, verify=verify, cert=cert, proxy=proxy, source_addresses=source_addresses
+        )
         self._origin = self._connect(url)
         self._others: dict[tuple[Any, ...], Origin] = {}
         self.credentials = Credentials(
@@ -247,6 +250,11 @@ class Client:
             failure = self._explain(answer)
         except (DataError, OSError) as error:
             answer, failure = reading.answer_so_far(), self._describe(error)
+        except asyncio.CancelledError:
+            if give is None:
+                raise
+            # Whoever takes answers as they come has use for what came of one that is not waited for.
+            answer, failure = reading.answer_so_far(), CUT
         return Delivery(None, failure, begun, answer.done or clock(), 1, answer)
 
     async def _insist(
@@ -388,9 +396,3 @@ class Client:
 
 def _as_it_is(stream: Stream) -> Stream:
     return stream
-
-
-def _check_least(least: float, **options: float | None) -> None:
-    for option, value in options.items():
-        if value is not None and not value >= least:
-            raise UsageError(f"{option} is {value}", hint=f"it must be at least {least}")

@@ -9,6 +9,9 @@ from typing import Generic, TypeVar
 from steelyard.types import Timing
 from steelyard.wire.reading import Answer
 
+CUT = "cut off: the time for answers is over"
+"""What failed where nobody waits for the rest of an answer."""
+
 T = TypeVar("T")
 
 

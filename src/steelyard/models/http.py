@@ -18,6 +18,7 @@ from steelyard.errors import DataError, ModelError, SteelyardError, UsageError, 
 from steelyard.models.base import Model, clock
 from steelyard.models.client import Client
 from steelyard.models.credentials import Auth
+from steelyard.models.delivery import CUT
 from steelyard.models.endpoints import explain
 from steelyard.plugins import resolve
 from steelyard.types import Chunk, Request, Response, Timing, Tokens
@@ -59,6 +60,7 @@ class HttpModel(Model):
         verify: bool | str = True,
         cert: str | Sequence[str] | None = None,
         proxy: str | bool | None = None,
+        source_addresses: Sequence[str] | str = (),
     ) -> None:
         """Describe the service; nothing is sent yet. How it is asked, a Client explains."""
         if batch_size < 1:
@@ -89,6 +91,7 @@ class HttpModel(Model):
             verify=verify,
             cert=cert,
             proxy=proxy,
+            source_addresses=source_addresses,
         )
         self.concurrency, self.embeds = concurrency * self.batch_size, self.wire.embeds
         self._loading, self._keeps = False, True
@@ -270,7 +273,8 @@ class HttpModel(Model):
         delivery = await self.client.deliver(body, read=read, headers=headers, give=harvest.take)
         timing = delivery.timing(due, harvest.times)
         if delivery.value is None:
-            return Response(error=delivery.failure, timing=timing)
+            raw = {"cut": True} if delivery.failure is CUT else None
+            return Response(error=delivery.failure, timing=timing, raw=raw)
         response = self._finish(delivery.value[0], timing)
         return response if self._keeps else replace(response, text="")
 

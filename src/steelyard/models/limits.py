@@ -12,6 +12,7 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 
+from steelyard.errors import UsageError
 from steelyard.models.batches import clock
 
 _NEVER = float("inf")
@@ -184,3 +185,10 @@ class Health:
             return False
         self.probed = now
         return True
+
+
+def check_least(least: float, **options: float | None) -> None:
+    """Refuse an option that is less than it must be."""
+    for option, value in options.items():
+        if value is not None and not value >= least:
+            raise UsageError(f"{option} is {value}", hint=f"it must be at least {least}")

@@ -12,6 +12,7 @@ import contextlib
 import re
 import socket
 import ssl
+from collections.abc import Callable
 from time import perf_counter as clock
 from typing import NamedTuple
 
@@ -97,13 +98,14 @@ class Connection:
     """One socket, with TLS on it or not."""
 
     __slots__ = (
-        "_began", "_calendar", "_failure", "_file", "_incoming", "_last", "_limits", "_live", "_outgoing",
-        "_reading", "_receive", "_shaking", "_stamped", "_tls", "_unsent", "_waiter", "_watch", "_woken",
-        "loop", "lost", "sock",
+        "_began", "_calendar", "_failure", "_file", "_incoming", "_last", "_leave", "_limits", "_live",
+        "_outgoing", "_reading", "_receive", "_shaking", "_stamped", "_tls", "_unsent", "_waiter", "_watch",
+        "_woken", "loop", "lost", "sock",
     )  # fmt: skip
 
-    def __init__(self, sock: socket.socket, watch: Watch) -> None:
-        self.sock = sock
+    def __init__(self, sock: socket.socket, watch: Watch, leave: Callable[[], None]) -> None:
+        """`leave` is called once, when it is closed."""
+        self.sock, self._leave = sock, leave
         self.lost = False
         self._unsent = memoryview(b"")
         self._tls: ssl.SSLObject | None = None
@@ -163,6 +165,7 @@ class Connection:
             self._watch.poll.remove(self._file)
             if self._unsent and not self.loop.is_closed():
                 self.loop.remove_writer(self.sock)
+            self._leave()
         self.sock.close()
 
     async def secure(self, context: ssl.SSLContext, host: str) -> None:

@@ -16,9 +16,9 @@ import socket
 import ssl
 import weakref
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from time import perf_counter as clock
-from typing import Any
 from urllib.parse import urljoin
 
 from steelyard.errors import UsageError
@@ -26,20 +26,19 @@ from steelyard.wire.addresses import read_address
 from steelyard.wire.connection import Connection, ConnectionLost, SlowAnswer, TimeLimits, Watch
 from steelyard.wire.proxies import find_proxy
 from steelyard.wire.reading import Answer, Reading
+from steelyard.wire.sockets import NoAddress, NoFile, NoPort, Ways, allow_files
+
+__all__ = ["NoAddress", "NoFile", "NoPort", "Origin", "RefusedByProxy", "Stream"]
 
 _NO_LIMITS = TimeLimits(None, None, None, None)
 # 303 asks for a GET of something else; the others, of a POST again.
 _MOVED = (301, 302, 307, 308)
 # A service takes only so many new connections at a time.
-_DIALLED = 64
+_MOST_DIALLED = 128
 
 
 class RefusedByProxy(ConnectionError):
     """The proxy on the way does not let us through."""
-
-
-class NoAddress(ConnectionError):
-    """There is no host of this name."""
 
 
 class Origin:
@@ -52,8 +51,12 @@ class Origin:
         verify: bool | str = True,
         cert: str | Sequence[str] | None = None,
         proxy: str | bool | None = None,
+        source_addresses: Sequence[str] | str = (),
     ) -> None:
-        """`verify` may name the authorities to believe, `cert` who we are: a PEM file, or it and its key."""
+        """`verify` may name the authorities to believe, `cert` who we are: a PEM file, or it and its key.
+
+        `source_addresses` are those of this machine that connections are to come from, by turns.
+        """
         self.address = address = read_address(url)
         self.proxy = find_proxy(address, proxy)
         self.tls = _tls(verify, cert) if address.scheme == "https" else None
@@ -61,6 +64,9 @@ class Origin:
         plain = self.proxy is not None and self.tls is None
         self._prefix = f"http://{address.authority}" if plain else ""
         self._signing = self.proxy.signing if plain and self.proxy is not None else {}
+        host, port = (address.host, address.port) if self.proxy is None else self.proxy[:2]
+        sources = source_addresses.split(",") if isinstance(source_addresses, str) else source_addresses
+        self._ways = Ways(host, port, path=address.socket, sources=[one.strip() for one in sources if one])
         self._said: tuple[str, Mapping[str, str], str] = ("", {}, "")
         self._places: list[_Place] = []
         # Not by __del__: in a cycle the sockets might be collected first, and complain.
@@ -150,13 +156,15 @@ class Origin:
     async def warm(self, connections: int, limits: TimeLimits = _NO_LIMITS) -> None:
         """Have so many connections open that nobody uses; an OSError where one cannot be opened."""
         place = self._place()
-        wanted = iter(range(connections - len(place.idle)))
+        missing = connections - len(place.idle)
+        allow_files(connections)
+        wanted = iter(range(missing))
 
         async def open_some() -> None:
             for _ in wanted:
                 place.idle.append(await self._connect(place, limits))
 
-        await asyncio.gather(*(open_some() for _ in range(min(_DIALLED, connections))))
+        await asyncio.gather(*(open_some() for _ in range(min(_MOST_DIALLED, missing))))
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
@@ -196,7 +204,9 @@ class Origin:
             raise SlowAnswer(f"no connection within {min(given):g} s", connecting=True) from None
 
     async def _open(self, place: _Place) -> Connection:
-        connection = Connection(await self._socket(place.loop), place.watch)
+        async with place.dialling:
+            sock, source = await self._socket(place.loop)
+        connection = Connection(sock, place.watch, partial(self._ways.leave, source))
         try:
             if self.tls is not None:
                 if self.proxy is not None:
@@ -220,20 +230,16 @@ class Origin:
             raise RefusedByProxy(f"the proxy {self.proxy.shown} says HTTP {reading.status}")
         connection.finish()
 
-    async def _socket(self, loop: asyncio.AbstractEventLoop) -> socket.socket:
-        if self.address.socket:
-            return await _dial(loop, socket.AF_UNIX, self.address.socket)
-        host, port = (self.address.host, self.address.port) if self.proxy is None else self.proxy[:2]
-        failure: OSError | None = None
-        for family, _, _, _, address in await _look_up(loop, host, port):
-            try:
-                return await _dial(loop, family, address)
-            except OSError as error:
-                failure = error
-        if self.proxy is not None and failure is not None:
-            why = os.strerror(failure.errno) if failure.errno else failure
-            raise RefusedByProxy(f"the proxy {self.proxy.shown}: {why}") from failure
-        raise failure or NoAddress(f"{host} has no address")
+    async def _socket(self, loop: asyncio.AbstractEventLoop) -> tuple[socket.socket, str]:
+        try:
+            return await self._ways.connect(loop)
+        except (NoPort, NoFile):
+            raise
+        except OSError as error:
+            if self.proxy is None:
+                raise
+            why = os.strerror(error.errno) if error.errno else error
+            raise RefusedByProxy(f"the proxy {self.proxy.shown}: {why}") from error
 
 
 class Stream:
@@ -291,6 +297,7 @@ class _Place:
         self.loop = loop
         self.process = os.getpid()
         self.watch = Watch(loop)
+        self.dialling = asyncio.Semaphore(_MOST_DIALLED)
         self.idle: list[Connection] = []
 
     def take(self) -> Connection | None:
@@ -306,31 +313,6 @@ class _Place:
             self.idle.append(connection)
         else:
             connection.close()
-
-
-async def _look_up(loop: asyncio.AbstractEventLoop, host: str, port: int) -> list[tuple[Any, ...]]:
-    try:
-        # What is a number already needs no thread.
-        return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST))
-    except socket.gaierror:
-        pass
-    try:
-        return list(await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-    except socket.gaierror as error:
-        raise NoAddress(f"there is no host {host}: {error.strerror}") from error
-
-
-async def _dial(loop: asyncio.AbstractEventLoop, family: int, address: Any) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setblocking(False)
-        if family != getattr(socket, "AF_UNIX", None):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        await loop.sock_connect(sock, address)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
 
 
 def _close_all(places: list[_Place]) -> None:

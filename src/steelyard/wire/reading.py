@@ -13,9 +13,11 @@ import re
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from itertools import accumulate
 from typing import NamedTuple
 
+from steelyard.errors import DataError
 from steelyard.wire.packing import MOST_BODY, BrokenAnswer, Packing, too_large
 
 __all__ = ["Answer", "BrokenAnswer", "Reading", "Take"]
@@ -129,7 +131,13 @@ class Reading:
         )  # fmt: skip
 
     def answer_so_far(self) -> Answer:
-        """What is known of an answer that did not become whole: its times."""
+        """What is known of an answer that did not become whole: its times; what came is given away."""
+        if not self.whole:
+            with suppress(DataError, ConnectionError):
+                if self._blocks:
+                    self._unchunk()
+                else:
+                    self._hand_over()
         return Answer(
             self.status, self.headers, b"", (), (), 0.0,
             self.sent, self.connecting, self.first_byte, self.taken_by,
