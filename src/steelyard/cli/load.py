@@ -14,7 +14,7 @@ from steelyard.cli.figures import show_figures
 from steelyard.cli.live import LiveView
 from steelyard.cli.pairs import masked, read_pairs
 from steelyard.cli.screen import printable, tell
-from steelyard.cli.series import make_task, write_flags
+from steelyard.cli.series import read_template, write_flags
 from steelyard.cli.stages import ARRIVING, read_stages
 from steelyard.errors import Interrupted, UsageError
 from steelyard.loadtest.running import load
@@ -111,6 +111,8 @@ def _check(asked: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         raise UsageError(f"--workload and --{given[0]} both say what is asked", hint=hint)
     if "prompt" in asked and not ("data" in asked or "task" in asked):
         raise UsageError("--prompt asks the rows of --data", hint="name some")
+    # The workload may yet bring times, but what the flags say must be possible before anything is asked.
+    read_stages(asked)
     for name in ("html", "csv", "parquet"):
         if name in now and now[name].is_dir():
             raise UsageError(f"--{name} {now[name]} is a folder", hint="name a file")
@@ -118,14 +120,15 @@ def _check(asked: Mapping[str, Any], now: Mapping[str, Any]) -> None:
 
 def _open_workload(asked: Mapping[str, Any], model: Model) -> Workload:
     """What is asked: a workload, or what a task asks of some data."""
-    ref: Any = None
-    given: dict[str, Any] = {}
-    if "workload" in asked:
-        ref, *words = asked["workload"]
-        given = read_pairs(words)
-    elif "data" in asked or "task" in asked:
-        wanted: dict[str, Any] = {name: [asked[name]] for name in _ASKED_BY_TASK if name in asked}
-        ref = make_task(wanted)
+    named = {name: asked[name] for name in ("workload", "task", "data") if name in asked}
+    ref, given = next(((name, read_pairs(words)) for name, *words in named.values()), (None, {}))
+    if "task" in named and "data" in named:
+        # The columns of the data are the data's to know.
+        given.update(data=named["data"][0], data_options=read_pairs(named["data"][1:]))
+    elif "data" in named:
+        ref, given = "custom", {"data": ref, **given}
+    if "prompt" in asked:
+        given["template"] = read_template(asked["prompt"])
     given.setdefault("seed", asked.get("seed", 0))
     if "max_tokens" in asked:
         given["output"] = asked["max_tokens"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 from typing import Any, TextIO
 
+_COLUMNS = 80
 _RED, _PLAIN = "\033[31m", "\033[0m"
 
 
@@ -29,7 +29,13 @@ def tell(text: str) -> None:
 
 def width(stream: TextIO) -> int | None:
     """How many columns a terminal has; None where there is no terminal."""
-    return shutil.get_terminal_size().columns if stream.isatty() else None
+    if not stream.isatty():
+        return None
+    told = os.environ.get("COLUMNS", "")
+    try:
+        return int(told) if told.isdecimal() and int(told) else os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):
+        return _COLUMNS
 
 
 def red(text: str, stream: TextIO) -> str:

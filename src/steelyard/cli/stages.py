@@ -86,7 +86,7 @@ def read_stage(words: list[str]) -> dict[str, Any]:
         if key not in _READERS:
             raise UnknownName("field of a stage", key, _READERS)
         if key in read:
-            raise UsageError(f"--stage says {key} twice")
+            raise UsageError(f"--stage says {key} twice", hint="leave one out")
         try:
             read[key] = _READERS[key](text)
         except argparse.ArgumentTypeError as error:
@@ -155,7 +155,7 @@ def read_levels(text: str) -> tuple[str, list[Any]]:
     except argparse.ArgumentTypeError as error:
         raise UsageError(f"--sweep {what}: {error}") from None
     if len(set(found)) < len(found):
-        raise UsageError(f"--sweep {text} has a level twice")
+        raise UsageError(f"--sweep {text} has a level twice", hint="each level is one stage")
     return what, found
 
 
