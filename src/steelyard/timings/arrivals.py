@@ -17,7 +17,7 @@ _MICRO = 1_000_000
 
 
 def count_arrivals(columns: Columns, *, begin: float, width: float, count: int) -> Floats:
-    """How many tokens arrived in each of `count` stretches of `width` seconds."""
+    """How many tokens arrived in each of `count` stretches of `width` seconds, their ends included."""
     start, step = round(begin * _MICRO), max(round(width * _MICRO), 1)
     end = begin + width * count
     there = (columns.done >= begin) & (columns.sent <= end)
@@ -28,7 +28,7 @@ def count_arrivals(columns: Columns, *, begin: float, width: float, count: int) 
     # One more on either side takes what lies outside.
     found = np.zeros(count + 2)
     for block in near.blocks():
-        places = np.clip((_arrivals(block, near.sent) - start) // step + 1, 0, count + 1)
+        places = np.clip((_arrivals(block, near.sent) - start - 1) // step + 1, 0, count + 1)
         each = weights[block.rows]
         if (each == 1).all():
             found += np.bincount(places, minlength=count + 2)
@@ -36,7 +36,7 @@ def count_arrivals(columns: Columns, *, begin: float, width: float, count: int) 
             lengths = np.diff(block.starts, append=len(block.values))
             found += np.bincount(places, weights=np.repeat(each, lengths), minlength=count + 2)
     whole = (near.events == 0) & (near.tokens_out > 0) & near.ok
-    at = np.floor((near.done[whole] - begin) / width).astype(np.int64) + 1
+    at = (np.round(near.done[whole] * _MICRO).astype(np.int64) - start - 1) // step + 1
     found += np.bincount(
         np.clip(at, 0, count + 1), weights=near.tokens_out[whole].astype(np.float64), minlength=count + 2
     )

@@ -10,13 +10,22 @@ A table of counters covers what is common, up to four seconds; the few values be
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 _TABLE = 1 << 22
 _MOST_LOOSE = 1 << 20
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+def take_quantiles(ordered: Floats, levels: Sequence[float]) -> Floats:
+    """The values of an ordered array below which these shares lie, interpolated linearly."""
+    return _interpolate(levels, len(ordered), lambda ranks: ordered[ranks])
 
 
 class Counts:
@@ -66,17 +75,13 @@ class Counts:
         values = np.concatenate([short, self._long])
         return values, np.concatenate([self._table[short], self._long_counts])
 
-    def quantiles(self, levels: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+    def quantiles(self, levels: Sequence[float] | Floats) -> Floats:
         """The values below which these shares lie, interpolated linearly; NaN where there are none."""
         if not self.n:
             return np.full(len(levels), np.nan)
         values, counts = self.distinct()
         upto = np.cumsum(counts)
-        place = np.asarray(levels, np.float64) * (self.n - 1)
-        below = np.floor(place).astype(np.int64)
-        above = np.minimum(below + 1, self.n - 1)
-        low, high = (values[np.searchsorted(upto, ranks, side="right")] for ranks in (below, above))
-        return np.asarray(low + (place - below) * (high - low), np.float64)
+        return _interpolate(levels, self.n, lambda ranks: values[np.searchsorted(upto, ranks, side="right")])
 
     def _keep(self, long: NDArray[np.int64]) -> None:
         self._loose.append(long)
@@ -95,3 +100,13 @@ class Counts:
         np.add.at(summed, where, weights)
         self._long_counts = summed
         self._loose, self._loose_count = [], 0
+
+
+def _interpolate(
+    levels: Sequence[float] | Floats, n: int, read: Callable[[Integers], NDArray[Any]]
+) -> Floats:
+    """The values between the two ranks of n that each level lies between, as `numpy.quantile` has it."""
+    place = np.asarray(levels, np.float64) * (n - 1)
+    below = np.floor(place).astype(np.int64)
+    low, high = read(below), read(np.minimum(below + 1, n - 1))
+    return np.asarray(low + (place - below) * (high - low), np.float64)

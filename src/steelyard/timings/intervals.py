@@ -7,7 +7,7 @@ much the whole would differ in another hour like this one:
 - of an average: batch means, with Student's t;
 - of a percentile: order statistics (the ranks between which it lies by the binomial distribution), with the
   number of values divided by how much more the batches differ than batches of independent values would;
-- of a rate: the same rate in stretches of time of equal length, each several answers long, with Student's t;
+- of a rate: the same rate in stretches of equal length, each at least two answers long, with Student's t;
 - of a share: Wilson's interval, with the number of requests divided likewise.
 
 With fewer than 64 values they are taken for independent. No interval knows what only another day would show.
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,7 @@ _Z = normal_quantile(1 - _TAIL)
 _MOST_BATCHES = 32
 _FEWEST_BATCHES = 8
 _FEWEST_STRETCHES = 5
-_ANSWERS_A_STRETCH = 4
+_ANSWERS_A_STRETCH = 2
 _MANY = 1000
 
 UNKNOWN: Interval = (None, None)
@@ -82,7 +83,11 @@ def find_effect(hits: Floats, sizes: Floats) -> float:
 
 def bound_level(level: float, n: float) -> Interval:
     """Between which levels of so many independent values the percentile of all such values lies."""
-    n = max(math.floor(n), 1)
+    return _bound_level(level, max(math.floor(n), 1))
+
+
+@lru_cache(maxsize=4096)
+def _bound_level(level: float, n: int) -> Interval:
     if n * level * (1 - level) > _MANY:
         reach = _Z * math.sqrt(level * (1 - level) / n)
         return level - reach, level + reach

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from steelyard.timings.arrivals import count_arrivals
 from steelyard.timings.clients import Client
-from steelyard.timings.columns import Columns
+from steelyard.timings.columns import MICRO, Columns
 from steelyard.timings.concurrency import Staircase
+from steelyard.timings.counting import take_quantiles
 from steelyard.timings.doubts import find_doubts
 from steelyard.timings.gaps import describe_gaps
 from steelyard.timings.intervals import (
@@ -49,7 +50,7 @@ def measure_columns(
     asked = columns.select(~columns.check) if columns.check.any() else columns
     performance = _measure_requests(asked, everything=columns, window=window, limits=limits)
     client = Client.of_shards(columns.paths, stage=performance.stage)
-    return replace(performance, doubts=find_doubts(performance, asked, client))
+    return replace(performance, doubts=tuple(find_doubts(performance, asked, client)))
 
 
 def describe(values: Floats, times: Floats) -> Statistics:
@@ -63,14 +64,15 @@ def describe(values: Floats, times: Floats) -> Statistics:
     ids = batch_by(times, batches)
     sizes = np.bincount(ids, minlength=batches).astype(np.float64)
     ordered = np.sort(values)
-    found = dict(zip(LEVELS, np.quantile(ordered, [*LEVELS.values()]).tolist()))
+    found = dict(zip(LEVELS, take_quantiles(ordered, [*LEVELS.values()]).tolist()))
     sums = np.bincount(ids, weights=values, minlength=batches).astype(np.float64)
     deviation = float(np.std(values, ddof=1)) if n > 1 else 0.0
     intervals = {"average": bound_mean(sums, sizes, deviation=deviation)}
     for name, level in LEVELS.items():
         hits = np.bincount(ids[values <= found[name]], minlength=batches).astype(np.float64)
         ends = bound_level(level, n / find_effect(hits, sizes))
-        intervals[name] = _at_levels(ends, lambda levels: np.quantile(ordered, levels))
+        low, high = (None if end is None else float(take_quantiles(ordered, [end])[0]) for end in ends)
+        intervals[name] = (low, high)
     return Statistics(
         n=n,
         average=float(values.mean()),
@@ -163,7 +165,8 @@ def _measure_rates(
             continue
         counted = float(amount[begun if name == "input_rate" else ended].sum())
         if window is not None and name == "output_rate":
-            width = window[1] - window[0]
+            # What ends the window has arrived in it, although times are rounded.
+            width = window[1] - window[0] + MICRO
             counted = float(count_arrivals(asked, begin=window[0], width=width, count=1)[0])
         rates[name] = counted / duration
         intervals[name] = bound_rate(done.sent, done.done, amount, spans=spans)
@@ -192,16 +195,16 @@ def _measure_turns(
     everything: Columns,
     window: tuple[float, float] | None,
     limits: Mapping[str, float] | None,
-) -> list[Performance]:
+) -> tuple[Performance, ...]:
     turns = np.unique(asked.turn).tolist()
     if len(turns) < 2:
-        return []
-    return [
+        return ()
+    return tuple(
         _measure_requests(
             asked.of_turn(turn), everything=everything, window=window, limits=limits, turns=False
         )
         for turn in turns[:_MOST_TURNS]
-    ]
+    )
 
 
 def _bound_error(chosen: Columns) -> Interval:
@@ -231,9 +234,3 @@ def _amount(tokens: Integers) -> Floats | None:
 
 def _add(first: Floats | None, second: Floats | None) -> Floats | None:
     return None if first is None or second is None else first + second
-
-
-def _at_levels(ends: Interval, read: Callable[[Sequence[float]], Floats]) -> Interval:
-    """The values at the levels that bound a percentile."""
-    low, high = (None if end is None else float(read([end])[0]) for end in ends)
-    return low, high

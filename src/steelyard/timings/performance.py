@@ -110,7 +110,8 @@ class Performance:
         known["intervals"] = {name: (low, high) for name, (low, high) in stored.get("intervals", {}).items()}
         statistics = stored.get("statistics", {})
         known["statistics"] = {name: Statistics.from_dict(one) for name, one in statistics.items()}
-        known["turns"] = [cls.from_dict(turn) for turn in stored.get("turns", ())]
+        known["turns"] = tuple(cls.from_dict(turn) for turn in stored.get("turns", ()))
+        known["doubts"] = tuple(stored.get("doubts", ()))
         window = stored.get("window")
         known["window"] = None if window is None else (window[0], window[1])
         return cls(**known)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steelyard.timings.arrivals import count_arrivals
-from steelyard.timings.columns import Columns
+from steelyard.timings.columns import MICRO, Columns
 from steelyard.timings.concurrency import Staircase
 
 Floats = NDArray[np.float64]
@@ -65,7 +65,8 @@ class Timeline:
 
 
 def _draw_span(columns: Columns, begin: float, end: float, width: float) -> list[Any]:
-    count = max(1, math.ceil((end - begin) / width + 1e-9))
+    # What ends it is in its last stretch, although times are rounded.
+    count = math.floor((end - begin + 2 * MICRO) / width) + 1
     near = columns.select((columns.done >= begin) & (columns.sent <= end))
     edges = np.asarray(begin + width * np.arange(count + 1), np.float64)
     stairs = Staircase.of(near.sent, near.done)
