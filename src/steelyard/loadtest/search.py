@@ -137,6 +137,7 @@ class Search:
         self._alpha = (1 - confidence) / (1 + math.ceil(math.log2(longest)))
         self._levels: dict[float, Level] = {}
         self._looks: dict[int, Look] = {}
+        self._judged: dict[tuple[int, ...], tuple[list[Judgement], bool]] = {}
         self._asked = 0
 
     def __call__(self, results: Sequence[Any]) -> Stage | None:
@@ -193,16 +194,18 @@ class Search:
         )
 
     def _decide(self, level: Level) -> None:
-        looks = [self._looks[number] for number in level.looks]
-        several = list(zip(*(look.evidence for look in looks)))
-        # All must be kept, and each of them might be missed by chance.
-        found = [judge(one, alpha=self._alpha) for one in several]
-        against = [judge(one, alpha=self._alpha / len(several)).verdict for one in several]
-        level.judgements = found
-        level.leaning = all(one.kept and not one.grows for one in found)
-        if "missed" in against:
+        key = tuple(level.looks)
+        if key not in self._judged:
+            several = list(zip(*(self._looks[number].evidence for number in key)))
+            found = [judge(one, alpha=self._alpha) for one in several]
+            # All must be kept, but each of them might be missed by chance.
+            against = [judge(one, alpha=self._alpha / len(several)).verdict for one in several]
+            self._judged[key] = found, "missed" in against
+        level.judgements, missed = self._judged[key]
+        level.leaning = all(one.kept and not one.grows for one in level.judgements)
+        if missed:
             level.verdict = "missed"
-        elif all(one.verdict == "kept" for one in found):
+        elif all(one.verdict == "kept" for one in level.judgements):
             level.verdict = "kept"
 
     def _next(self) -> float | None:
@@ -225,14 +228,14 @@ class Search:
         return self._prove(below)
 
     def _prove(self, below: Level | None) -> float | None:
-        """A level a little lower, where the one that looks kept cannot be shown to be."""
+        """A level lower down, where the one that looks kept cannot be shown to be; by ever longer steps."""
         if below is None or below.verdict == "kept":
             return None
         shown = max((level.value for level in self._levels.values() if level.verdict == "kept"), default=0.0)
-        value = below.value
-        while (
-            value := self._round(value / (1 + self.tolerance), down=True)
-        ) > shown and value >= self.low / 2:
+        for steps in (1, 2, 4, 8):
+            value = self._round(below.value / (1 + self.tolerance) ** steps, down=True)
+            if value <= shown or value < self.low:
+                return None
             level = self._levels.get(value)
             if level is None or self._may_be_told(level):
                 return value
@@ -262,9 +265,15 @@ class Search:
         if level.verdict != "open" or level.length * 2 > self.longest:
             return False
         undecided = [one for one in level.judgements if one.verdict != "kept"]
+        if any(one.n * self.longest / level.length < self._need(one) for one in undecided if one.value == 0):
+            return False
         # How much of their width intervals keep when all the time that is left is used.
         left = math.sqrt(level.length / self.longest)
         return len(level.looks) < 3 or not any(_is_hopeless(one, left) for one in undecided)
+
+    def _need(self, one: Judgement) -> int:
+        """How many requests it takes to tell that an objective is kept, if none breaks its limit."""
+        return math.ceil(math.log(self._alpha) / math.log1p(-one.allowed)) if 0 < one.allowed < 1 else 0
 
     def _round(self, value: float, *, down: bool = False) -> float:
         if self.what == "concurrency":
@@ -289,11 +298,23 @@ class Search:
             and (value is None or level.value > value)
             and (never is None or level.value < never)
         ]
+        if value is None and ended is None and between:
+            ended = self._say_need([one for level in between for one in self._levels[level].judgements])
         return Outcome(self.what, self.confidence, value, never, between, levels, ended)
+
+    def _say_need(self, judgements: Sequence[Judgement]) -> str | None:
+        """What it would take to tell, where there were too few requests even if none broke a limit."""
+        few = [one for one in judgements if one.verdict == "open" and one.n < self._need(one)]
+        if not few:
+            return None
+        most = max(few, key=self._need)
+        return (
+            f"to tell {most.objective} takes {self._need(most):,} requests a level: measure each for longer"
+        )
 
 
 def _is_hopeless(one: Judgement, left: float) -> bool:
     """Whether a value lies so near its limit that no narrower interval will tell them apart."""
-    if one.value is None or one.low is None or one.high is None:
+    if not one.value or one.low is None or one.high is None:
         return False
     return abs(one.value - one.allowed) < _HOPELESS * left * (one.high - one.low) / 2
