@@ -125,6 +125,20 @@ class Run:
         """The file with a line for each answer."""
         return self.path / "records.jsonl"
 
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether it was killed: it says that it is running, and nobody writes to it."""
+        if self.about.get("state") != "running" or self._file is not None:
+            return False
+        try:
+            file = os.open(self.log, os.O_RDONLY)
+        except OSError:
+            return True
+        try:
+            return _lock(file)
+        finally:
+            os.close(file)
+
     def lock(self) -> None:
         """Let nobody else write to the run until it is closed."""
         try:

@@ -24,9 +24,10 @@ from steelyard.errors import UsageError
 from steelyard.loadtest.alone import Alone
 from steelyard.loadtest.crew import Crew
 from steelyard.loadtest.measuring import Judge, Orders
+from steelyard.loadtest.plan import check_stage
 from steelyard.loadtest.scraping import open_scraper, scraping
 from steelyard.loadtest.sitting import Sitting, Stages
-from steelyard.loadtest.staffing import plan_crew
+from steelyard.loadtest.staffing import check_workers
 from steelyard.loadtest.ticks import Tick
 from steelyard.models.base import Model, clock
 from steelyard.models.references import open_model
@@ -63,48 +64,30 @@ def load(
     service is asked by processes that do nothing else, as many as `workers`; prompts and answers are
     stored only with `keep`. `watch` is told twice a second how it goes.
     """
-    if resume and out is None:
-        raise UsageError("nothing to resume", hint="name the folder of the run")
-    # What cannot be read is said before anything is asked.
-    limits = None if goodput is None else read_limits(goodput)
-    if slo is not None:
-        read_objectives(slo)
+    limits = _check(stages, workers=workers, slo=slo, goodput=goodput, lost=resume and out is None)
     with contextlib.ExitStack() as stack:
         opened = stack.enter_context(_opened(model))
         workload = open_workload(workload, model=opened)
+        apart = opened.elsewhere and hasattr(os, "fork")
+        if not apart and workers not in ("auto", 1):
+            raise UsageError(f"{opened.name} is asked by this process alone", hint="workers=1")
         sampling = {"seed": seed, "keep": keep}
         identity = {"model": opened.identity(), "workload": workload.identity(), "sampling": sampling}
-        was: Mapping[str, Any] = {}
+        was = Run.open(out).about if resume and out is not None else {}
         if resume and out is not None:
-            was = Run.open(out).about
             run = Run.resume(out, identity)
         else:
             story = {**_describe(opened, workload, identity), "slo": slo, "goodput": goodput, **(about or {})}
             run = Run.create(out or _folder(workload.name, opened.name), story)
         stack.callback(run.close)
-        shards = list(shards_of(run.path))
-        number = max((read_about(path)["sitting"] for path in shards), default=-1) + 1
-        shard = max((int(path.name) for path in shards), default=-1) + 1
-        apart = opened.elsewhere and hasattr(os, "fork")
-        orders = Orders(
-            model=opened,
-            workload=workload,
-            run=run.path,
-            sitting=number,
-            began=time.time(),
-            zero=clock(),
-            token=os.urandom(3).hex(),
-            keep=keep,
-            judge=check,
-        )
+        orders, shard = _give_orders(run, opened, workload, keep=keep, judge=check)
         sitting = Sitting(
             run=run,
-            number=number,
-            zero=orders.zero,
+            orders=orders,
             measurers=Crew(orders, shard) if apart else Alone(orders, shard),
             stages=stages,
             seed=seed,
-            count_workers=plan_crew(workers, workload) if apart else lambda stage, entries: 1,
+            workers=workers if apart else 1,
             limits=limits,
             watch=watch,
             scraping=_scraping(opened, run, scrape),
@@ -112,6 +95,39 @@ def load(
         )
         sitting.run_to_end()
     return run
+
+
+def _check(
+    stages: Stages, *, workers: int | str, slo: str | None, goodput: str | None, lost: bool
+) -> Mapping[str, float] | None:
+    """The limits of goodput; what cannot be is said before anything is asked."""
+    if lost:
+        raise UsageError("nothing to resume", hint="name the folder of the run")
+    for stage in () if callable(stages) else stages:
+        check_stage(stage)
+    check_workers(workers)
+    if slo is not None:
+        read_objectives(slo)
+    return None if goodput is None else read_limits(goodput)
+
+
+def _give_orders(
+    run: Run, model: Model, workload: Workload, *, keep: bool, judge: Judge | None
+) -> tuple[Orders, int]:
+    """What holds for all who measure in this sitting, and the number of their first shard."""
+    shards = list(shards_of(run.path))
+    orders = Orders(
+        model=model,
+        workload=workload,
+        run=run.path,
+        sitting=max((read_about(path)["sitting"] for path in shards), default=-1) + 1,
+        began=time.time(),
+        zero=clock(),
+        token=os.urandom(3).hex(),
+        keep=keep,
+        judge=judge,
+    )
+    return orders, max((int(path.name) for path in shards), default=-1) + 1
 
 
 def _scraping(
@@ -145,6 +161,8 @@ def _describe(model: Model, workload: Workload, identity: Mapping[str, Any]) -> 
         "elsewhere": model.elsewhere,
         "environment": describe_environment(),
         "identity": identity,
+        "reason": None,
+        "warmups": [],
         "stages": [],
         "results": [],
     }

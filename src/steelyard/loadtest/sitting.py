@@ -16,10 +16,11 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol, Union
 
 from steelyard.errors import Interrupted, RunMismatch, StoreError, describe
-from steelyard.loadtest.measuring import Outcome, Refused
+from steelyard.loadtest.measuring import Orders, Outcome, Refused
 from steelyard.loadtest.plan import Stage, check_stage, stage_of
 from steelyard.loadtest.resumption import Left, find_left
 from steelyard.loadtest.sessions import Share
+from steelyard.loadtest.staffing import count_workers
 from steelyard.loadtest.ticks import Watch
 from steelyard.models.base import clock
 from steelyard.store import Run, differences
@@ -49,12 +50,11 @@ class Sitting:
     """The stages of one sitting, and what is noted of them."""
 
     run: Run
-    number: int
-    zero: float
+    orders: Orders
     measurers: Measurers
     stages: Stages
     seed: int = 0
-    count_workers: Callable[[Stage, Sequence[Entry]], int]
+    workers: int | str = "auto"
     limits: Mapping[str, float] | None = None
     was: Mapping[str, Any] = field(default_factory=dict)
     """What the run said before it was gone on with."""
@@ -137,7 +137,11 @@ class Sitting:
 
     def _measure(self, stage: Stage, number: int, left: Left | None, *, last: bool) -> str | None:
         """Measure a stage, or what is left of it; why it is not whole, if it is not."""
-        now = {"state": "running", "sitting": self.number, "from": round(clock() - self.zero, 6)}
+        now = {
+            "state": "running",
+            "sitting": self.orders.sitting,
+            "from": round(clock() - self.orders.zero, 6),
+        }
         if left is None:
             first = 0 if stage.arrival == "trace" else self._next_session()
             self._entries.append({**asdict(stage), **now, "first": first, "reached": 0})
@@ -174,7 +178,7 @@ class Sitting:
             left=left.seconds,
         )
         with self.scraping():
-            workers = self.count_workers(stage, self._entries)
+            workers = count_workers(self.workers, self.orders.workload, stage, self._entries)
             return self.measurers.run(share, workers=workers, watch=self.watch)
 
     def _seeded(self, stage: Stage) -> Stage:
@@ -200,9 +204,9 @@ class Sitting:
         self._close()
         number = len(self.results)
         entry = self._entries[number] if number < len(self._entries) else {}
-        unfinished = entry.get("state") == "running" and entry["sitting"] == self.number
+        unfinished = entry.get("state") == "running" and entry["sitting"] == self.orders.sitting
         if unfinished:
-            entry.update(state=state, to=round(clock() - self.zero, 6))
+            entry.update(state=state, to=round(clock() - self.orders.zero, 6))
         self.run.update(state=state, reason=reason, stages=self._entries)
         if unfinished:
             self._note_result(number, done=False)
@@ -211,9 +215,9 @@ class Sitting:
         """Have the folder as it was: whoever asks again, and rightly, is to find nothing of this sitting."""
         self._close()
         for path in shards_of(self.run.path):
-            if read_about(path)["sitting"] == self.number:
+            if read_about(path)["sitting"] == self.orders.sitting:
                 shutil.rmtree(path)
-        if self.number:
+        if self.orders.sitting:
             self.run.update(**{name: self.was.get(name) for name in _CHANGED})
             return
         for left in (self.run.path / "shards", self.run.path / "server.jsonl"):

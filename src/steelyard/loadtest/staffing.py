@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from math import ceil
 from typing import Any
@@ -23,17 +23,19 @@ _LOOKED_AT = 20
 _UNKNOWN_LENGTH = 256
 
 
-def plan_crew(workers: int | str, workload: Workload) -> Callable[[Stage, Sequence[Mapping[str, Any]]], int]:
-    """What says how many processes a stage is given: as many as told, else as many as it will keep busy."""
+def check_workers(workers: int | str) -> None:
+    """Raise a UsageError unless this says how many processes measure."""
     if workers != "auto" and not (isinstance(workers, int) and workers > 0):
         raise UsageError(f"workers is {workers!r}", hint="auto, or how many processes measure")
 
-    def count(stage: Stage, before: Sequence[Mapping[str, Any]]) -> int:
-        found = workers if isinstance(workers, int) else _guess(stage, before, workload)
-        # One that has nobody to ask is of no use.
-        return max(1, min(found, stage.concurrency or found, stage.requests or found))
 
-    return count
+def count_workers(
+    workers: int | str, workload: Workload, stage: Stage, before: Sequence[Mapping[str, Any]]
+) -> int:
+    """How many processes a stage is given: as many as told, else as many as it will keep busy."""
+    found = workers if isinstance(workers, int) else _guess(stage, before, workload)
+    # One that has nobody to ask is of no use.
+    return max(1, min(found, stage.concurrency or found, stage.requests or found))
 
 
 def _guess(stage: Stage, before: Sequence[Mapping[str, Any]], workload: Workload) -> int:

@@ -1,0 +1,268 @@
+"""load(): what is asked of real sockets, and what is stored of it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from workload_maker import Numbered
+
+from chat_service import chatting, refusal
+from steelyard import LocalModel, Model, Record, Request, Response, Run, Stage, load, open_model
+from steelyard.errors import RunMismatch, SteelyardError, UsageError
+from steelyard.loadtest.ticks import Tick
+from steelyard.timings.performance import Performance
+
+WARM = Stage(name="warm", warmup=True, concurrency=2, requests=3)
+CLOSED = Stage(name="closed", concurrency=4, requests=12)
+OPEN = Stage(name="open", arrival="poisson", rate=100, requests=10)
+
+
+class Shout(LocalModel):
+    """Answers in capitals, in this process."""
+
+    def batch(self, requests: Sequence[Request]) -> list[Response]:
+        return [Response(text=str(one.prompt).upper()) for one in requests]
+
+
+def of_stage(run: Run, number: int) -> list[Record]:
+    records = [one for one in run.records() if one.sample.meta["stage"] == number]
+    return sorted(records, key=lambda one: (one.index, one.sample.meta["turn"]))
+
+
+def measure(
+    url: str, out: Path, *, stages: Any = (WARM, CLOSED, OPEN), workload: Any = None, **more: Any
+) -> Run:
+    workload = Numbered() if workload is None else workload
+    return load(url, workload, stages=stages, out=out, **{"scrape": False, **more})
+
+
+def test_stages_are_asked_one_after_another_and_stored(tmp_path: Path) -> None:
+    ticks: list[Tick] = []
+    with chatting(lambda asked: "one two three") as service:
+        run = measure(service.url, tmp_path / "run", watch=ticks.append)
+    assert [path.name for path in (tmp_path / "run" / "shards").iterdir()] == ["0"]
+    assert run.about == Run.open(run.path).about
+    about = run.about
+    assert (about["kind"], about["state"], about["elsewhere"]) == ("load", "done", True)
+    assert [(one["name"], one["state"], one["first"], one["reached"]) for one in about["stages"]] == [
+        ("closed", "done", 3, 12),
+        ("open", "done", 15, 10),
+    ]
+    assert [(one["stage"], one["ok"], one["total"]) for one in about["results"]] == [(0, 12, 12), (1, 10, 10)]
+    # No session is asked twice, and every stage goes on where the one before ended.
+    for number, sessions in ((-1, range(3)), (0, range(3, 15)), (1, range(15, 25))):
+        records = of_stage(run, number)
+        assert [one.sample.id for one in records] == [f"s{n}" for n in sessions]
+        assert [one.index for one in records] == list(range(len(sessions)))
+    asked = [one.json for one in service.asked if one.target.endswith("completions")]
+    assert len(asked) == 25 and {one["stream"] for one in asked} == {True}
+    assert len({one.request.id for one in run.records()}) == 25
+    first = of_stage(run, 0)[0]
+    assert (first.request.prompt, first.response.text, first.sample.input) == ("", "", None)
+    assert first.response.tokens == (7, 3) and first.response.raw["events"] == 3
+    last = {tick.stage: tick for tick in ticks}
+    assert {name: (tick.sent, tick.done, tick.in_flight) for name, tick in last.items()} == {
+        "warm": (3, 3, 0), "closed": (12, 12, 0), "open": (10, 10, 0),
+    }  # fmt: skip
+
+
+def test_any_number_of_processes_asks_the_same(tmp_path: Path) -> None:
+    def dues(run: Run) -> list[float]:
+        begin, timings = run.about["stages"][1]["from"], [one.response.timing for one in of_stage(run, 1)]
+        return [one.due - begin for one in timings if one is not None]
+
+    with chatting() as service:
+        alone = measure(service.url, tmp_path / "1", workers=1)
+        three = measure(service.url, tmp_path / "3", workers=3)
+        other = measure(service.url, tmp_path / "4", workers=3, seed=1)
+    assert dues(three) == pytest.approx(dues(alone), abs=2e-6) and len(dues(alone)) == 10
+    assert dues(other) != pytest.approx(dues(alone), abs=2e-6)
+    for number, sessions in ((0, range(3, 15)), (1, range(15, 25))):
+        assert [one.sample.id for one in of_stage(three, number)] == [f"s{n}" for n in sessions]
+    assert [one["workers"] for one in three.about["stages"]] == [3, 3]
+    names = ("total", "ok", "failed", "cut", "output_tokens")
+    for one, another in zip(alone.about["results"], three.about["results"]):
+        assert [one.get(name) for name in names] == [another.get(name) for name in names]
+
+
+def test_sessions_go_on_with_what_was_said(tmp_path: Path) -> None:
+    workload = Numbered(size=3, turns=3, think=0.01)
+    with chatting(lambda asked: f"answer to {asked.json['messages'][-1]['content']}") as service:
+        run = measure(service.url, tmp_path / "run", stages=[CLOSED], workload=workload, keep=True)
+    records = of_stage(run, 0)
+    assert [(one.sample.id, one.sample.meta["turn"]) for one in records] == [
+        (f"s{n}#{k}", k) for n in range(3) for k in range(3)
+    ]
+    said = [(turn["role"], turn["content"]) for turn in records[2].request.prompt]  # type: ignore[index,union-attr,call-overload]
+    assert said == [
+        ("user", "What is 0.0?"), ("assistant", "answer to What is 0.0?"),
+        ("user", "What is 0.1?"), ("assistant", "answer to What is 0.1?"), ("user", "What is 0.2?"),
+    ]  # fmt: skip
+    assert records[2].response.text == "answer to What is 0.2?"
+    # A turn is due once its user has thought about the answer before.
+    first, second = records[0].response.timing, records[1].response.timing
+    assert first is not None and second is not None
+    assert second.due == pytest.approx(first.done + 0.01, abs=1e-6)
+    assert len(run.about["results"][0]["turns"]) == 3
+
+
+def test_a_turn_that_fails_ends_its_session_and_no_other(tmp_path: Path) -> None:
+    def answer(asked: Any) -> Any:
+        said = asked.json["messages"][-1]["content"]
+        return refusal("too much", status=500) if said == "What is 1.1?" else "fine"
+
+    with chatting(answer) as service:
+        run = measure(service.url, tmp_path / "run", stages=[CLOSED], workload=Numbered(size=3, turns=3))
+    records = of_stage(run, 0)
+    assert [one.sample.id for one in records if one.response.error is not None] == ["s1#1"]
+    assert Counter(one.index for one in records) == {0: 3, 1: 2, 2: 3}
+    assert run.about["results"][0]["failed"] == 1
+
+
+@pytest.mark.parametrize("chat", [False, True])
+def test_a_model_in_this_process_is_asked_by_it(tmp_path: Path, chat: bool) -> None:
+    class Here(Shout):
+        pass
+
+    Here.chat = chat
+    ticks: list[Tick] = []
+    run = load(
+        Here(), Numbered(), stages=[WARM, CLOSED, OPEN], out=tmp_path / "run", keep=True, watch=ticks.append
+    )
+    assert (run.about["state"], run.about["elsewhere"]) == ("done", False)
+    assert of_stage(run, 0)[0].response.text == "WHAT IS 3.0?"
+    assert [one["ok"] for one in run.about["results"]] == [12, 10]
+    assert ticks[-1].done == 10
+
+
+def test_stages_may_depend_on_what_was_measured(tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    def double(results: Sequence[Performance]) -> Stage | None:
+        seen.append(len(results))
+        clients = 2 ** len(results)
+        if results and results[-1].concurrency_max >= 4:
+            return None
+        return Stage(name=f"{clients} clients", concurrency=clients, requests=8)
+
+    with chatting() as service:
+        run = measure(service.url, tmp_path / "run", stages=double)
+        assert [one["concurrency"] for one in run.about["stages"]] == [1, 2, 4]
+        assert [one["concurrency_max"] for one in run.about["results"]] == [1, 2, 4]
+        assert seen == [0, 1, 2, 3]
+        before = len(service.asked)
+        again = measure(service.url, tmp_path / "run", stages=double, resume=True)
+        assert again.about["results"] == run.about["results"] and len(service.asked) <= before + 1
+
+
+def test_a_score_is_stored_with_each_record(tmp_path: Path) -> None:
+    def judge(record: Record) -> dict[str, bool]:
+        return {"polite": "please" in record.response.text}
+
+    with chatting(lambda asked: "please wait") as service:
+        run = measure(service.url, tmp_path / "run", stages=[CLOSED], check=judge)
+    assert {json.dumps(dict(one.scores)) for one in run.records()} == {'{"polite":true}'.replace(":", ": ")}
+    assert {one.response.text for one in run.records()} == {""}
+
+
+def test_a_service_that_can_answer_nothing_costs_one_line_and_no_folder(tmp_path: Path) -> None:
+    with chatting(lambda asked: refusal("bad key", status=401)) as service:
+        with pytest.raises(SteelyardError, match="key"):
+            measure(service.url, tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+        model = open_model(service.url)
+    with pytest.raises(SteelyardError, match="nobody listens"):
+        measure(model, tmp_path / "run")  # type: ignore[arg-type]
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_can_answer_nothing_any_more_is_as_it_was(tmp_path: Path) -> None:
+    with chatting() as service:
+        model = open_model(service.url)
+        run = load(model, Numbered(), stages=[CLOSED], out=tmp_path / "run", scrape=False)
+    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    more = [CLOSED, OPEN]
+    with pytest.raises(SteelyardError, match="nobody listens"):
+        load(model, Numbered(), stages=more, out=run.path, resume=True, scrape=False)
+    after = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    assert after == before
+
+
+def test_what_is_not_answered_when_the_time_is_over_is_cut(tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    stage = Stage(name="x", concurrency=2, duration=0.3, grace=0.2)
+    with chatting(lambda one: f"yes {asked.append(1)}") as service:
+        chat = service.script[0]
+        service.script[0] = lambda one: service.HANG if len(asked) > 3 else chat(one)
+        run = measure(service.url, tmp_path / "run", stages=[stage])
+    result = run.about["results"][0]
+    assert (run.about["state"], result["cut"], result["failed"]) == ("done", 2, 0)
+    cut = [one for one in run.records() if one.response.error is not None]
+    assert [one.response.raw["cut"] for one in cut] == [True, True]
+
+
+def test_a_run_is_gone_on_with_only_as_it_was(tmp_path: Path) -> None:
+    with chatting() as service:
+        run = measure(service.url, tmp_path / "run", stages=[CLOSED])
+        for changed, said in (
+            ({"workload": Numbered(turns=2)}, "workload.turns was 1, is 2"),
+            ({"seed": 4}, "sampling.seed was 0, is 4"),
+            ({"stages": [Stage(name="closed", concurrency=5, requests=12)]}, "concurrency was 4, is 5"),
+        ):
+            with pytest.raises(RunMismatch, match=said):
+                measure(service.url, run.path, **{"stages": [CLOSED], **changed, "resume": True})
+        more = measure(service.url, run.path, stages=[CLOSED, OPEN], resume=True)
+    assert more.about["results"][0] == run.about["results"][0]
+    assert [one["sitting"] for one in more.about["stages"]] == [0, 1]
+    assert [one.sample.id for one in of_stage(more, 1)] == [f"s{n}" for n in range(12, 22)]
+
+
+def test_what_cannot_be_is_said_before_anything_is_asked(tmp_path: Path) -> None:
+    model = Shout()
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"resume": True, "out": None}, "nothing to resume"),
+        ({"workers": 0}, "workers is 0"),
+        ({"slo": "ttft_p99"}, "ttft_p99"),
+        ({"goodput": "nothing=5"}, "nothing"),
+    ]
+    for options, said in cases:
+        with pytest.raises(UsageError, match=said):
+            load(model, Numbered(), stages=[CLOSED], **{"out": tmp_path / "run", **options})
+    assert not (tmp_path / "run").exists()
+
+
+class Elsewhere(Model):
+    """A model that says so itself, and needs nothing of HTTP."""
+
+    elsewhere = True
+
+    async def ask(self, request: Request) -> Response:
+        raise ZeroDivisionError("by design")
+
+
+def test_a_model_that_raises_fails_the_request_and_not_the_load(tmp_path: Path) -> None:
+    run = load(Elsewhere(), Numbered(), stages=[CLOSED], out=tmp_path / "run", workers=2)
+    assert run.about["state"] == "done"
+    assert run.about["results"][0]["errors"] == {"ZeroDivisionError: by design": 12}
+
+
+def test_a_workload_that_breaks_ends_the_load_and_says_so(tmp_path: Path) -> None:
+    class Broken(Numbered):
+        def __iter__(self) -> Any:
+            for number, session in enumerate(super().__iter__()):
+                if number == 5:
+                    raise UsageError("row 5 is odd", hint="mend it")
+                yield session
+
+    with chatting() as service, pytest.raises(UsageError, match=r"row 5 is odd \(mend it\)"):
+        measure(service.url, tmp_path / "run", stages=[CLOSED], workload=Broken())
+    about = Run.open(tmp_path / "run").about
+    assert (about["state"], about["stages"][0]["state"]) == ("stopped", "stopped")
+    assert "row 5 is odd" in about["reason"]
+    assert len(list(Run.open(tmp_path / "run").records())) == 5
