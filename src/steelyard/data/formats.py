@@ -16,11 +16,9 @@ from typing import IO, Any
 
 import msgspec
 
+from steelyard.data.arrays import split_array
 from steelyard.data.rows import BadRow, Row, excerpt
 from steelyard.errors import DataError
-
-JSON_LIMIT = 1 << 30
-"""The most bytes of a JSON array, which has to be in memory whole."""
 
 # A cell longer than this is a quote that was never closed.
 _CELL_LIMIT = 1 << 28
@@ -46,21 +44,14 @@ def read_jsonl(file: IO[bytes], name: str) -> Iterator[Row]:
 
 
 def read_json(file: IO[bytes], name: str) -> Iterator[Row]:
-    """An array of JSON objects."""
-    text = file.read(JSON_LIMIT + 1).removeprefix(_BOM)
-    if len(text) > JSON_LIMIT:
-        message = f"{name} is larger than {JSON_LIMIT >> 30} GiB, too large for a JSON array"
-        raise DataError(message, hint="write JSONL, one object a line")
-    if not text.strip():
-        return
+    """An array of JSON objects, which become objects one by one."""
+    where = f"{name}, row"
     try:
-        # Only where each row begins and ends: rows become objects one by one.
-        rows = msgspec.json.decode(text, type=list[msgspec.Raw])
-    except _UNREADABLE as error:
+        for number, text in enumerate(split_array(file)):
+            yield where, number, _decode(text)
+    except ValueError as error:
         hint = "one object a line is read with format=jsonl"
         raise DataError(f"{name} is not an array of JSON objects: {error}", hint=hint) from error
-    for number, raw in enumerate(rows):
-        yield f"{name}, row", number, _decode(bytes(raw))
 
 
 def read_delimited(
