@@ -26,7 +26,9 @@ class Shout(LocalModel):
     """Answers in capitals, in this process."""
 
     def batch(self, requests: Sequence[Request]) -> list[Response]:
-        return [Response(text=str(one.prompt).upper()) for one in requests]
+        assert {isinstance(one.prompt, str) for one in requests} == {not self.chat}
+        said = [one.prompt if isinstance(one.prompt, str) else one.prompt[-1]["content"] for one in requests]
+        return [Response(text=str(text).upper()) for text in said]
 
 
 def of_stage(run: Run, number: int) -> list[Record]:
