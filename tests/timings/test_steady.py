@@ -53,6 +53,20 @@ def test_only_the_time_when_all_clients_are_there(tmp_path: Path) -> None:
     assert 36 < found.window[1] < 41.5
 
 
+def test_many_clients_of_whom_one_or_another_is_always_late(tmp_path: Path) -> None:
+    source, records = random.Random(3), []
+    for _ in range(60):
+        at = source.uniform(0, 0.1)
+        while at < 20:
+            took = source.uniform(0.4, 0.6)
+            records.append(make_record(len(records), sent=at, done=at + took))
+            at += took + source.uniform(0, 0.02)
+    found = steady_of(tmp_path, records)
+    assert found.concurrency in range(57, 61)
+    assert found.window is not None
+    assert found.window[1] - found.window[0] > 19
+
+
 def test_two_waves_are_counted_by_the_tokens_that_arrived(tmp_path: Path) -> None:
     records = []
     for wave in range(2):

@@ -2,8 +2,9 @@
 
 A number in flight is sustained if at least so many were in flight for a fifth of the stage and for as long as
 half of the answers took, but for dips of less than a twentieth of that, in which one answer had ended and the
-next request was not yet sent. It is steady if requests were sent all along, not in one wave at its beginning,
-and if on average no more than a quarter more were in flight.
+next request was not yet sent. Its window is as long as no more than a twentieth of them is missing. It is
+steady if requests were sent all along, not in one wave at its beginning, and if on average no more than a
+quarter more were in flight.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ _SHARE_OF_STAGE = 0.2
 _DIP = 0.05
 _SHORTEST_DIP = 0.002
 _MORE = 1.25
+_MISSING = 0.05
 _WAVE = 0.25
 
 
@@ -52,8 +54,8 @@ def find_steady(columns: Columns) -> Steady:
     if not low:
         why = f"no number in flight was held for {tell_seconds(wanted)}: requests were too few or too rare"
         return Steady(why=why)
-    begin, end = _longest(stairs, low, dip=max(_SHORTEST_DIP, _DIP * median))
-    return _judge(columns, stairs, low, (begin, end))
+    window = _longest(stairs, low - int(_MISSING * low), dip=max(_SHORTEST_DIP, _DIP * median))
+    return _judge(columns, stairs, low, _trim(stairs, low, window))
 
 
 def _judge(columns: Columns, stairs: Staircase, level: int, window: tuple[float, float]) -> Steady:
@@ -68,6 +70,15 @@ def _judge(columns: Columns, stairs: Staircase, level: int, window: tuple[float,
         why = f"the number in flight did not stand still: {mean:.1f} on average, {most:.0f} at most"
         return Steady(why=why)
     return Steady(window, level)
+
+
+def _trim(stairs: Staircase, level: int, window: tuple[float, float]) -> tuple[float, float]:
+    """A window without what comes before the level is reached, and after it was left for good."""
+    begin, end = window
+    there = np.flatnonzero((stairs.times >= begin) & (stairs.times < end) & (stairs.levels >= level))
+    if not len(there):
+        return window
+    return float(stairs.times[there[0]]), min(end, float(stairs.times[there[-1] + 1]))
 
 
 def _longest(stairs: Staircase, level: int, *, dip: float) -> tuple[float, float]:
