@@ -28,7 +28,8 @@ class _Form(NamedTuple):
 
     name: str
     body: Callable[[str, str | None, bool], Mapping[str, Any]]
-    chat: Callable[[str, str | None], tuple[str, Mapping[str, Any]]]
+    chat: Callable[[str, str | None], tuple[str, Mapping[str, Any]]] | None
+    path: str = "/tokenize"
 
 
 def _ask_vllm(text: str, model: str | None, special: bool) -> Mapping[str, Any]:
@@ -57,10 +58,15 @@ def _ask_tgi_chat(text: str, model: str | None) -> tuple[str, Mapping[str, Any]]
     return "/chat_tokenize", {"model": model or "tgi", **turns}
 
 
+def _ask_llama_python(text: str, model: str | None, special: bool) -> Mapping[str, Any]:
+    return {**({"model": model} if model else {}), "input": text}
+
+
 _FORMS = (
     _Form("vLLM", _ask_vllm, _ask_vllm_chat),
     _Form("llama.cpp", _ask_llama, _ask_llama_chat),
     _Form("TGI", _ask_tgi, _ask_tgi_chat),
+    _Form("llama-cpp-python", _ask_llama_python, None, "/extras/tokenize"),
 )
 
 
@@ -82,7 +88,7 @@ class ServiceTokenizer:
     def encode(self, text: str) -> Sequence[int]:
         """A text in tokens, without those that are put around it."""
         found = self._tokens(self._form.body(text, self._model, False))
-        # One kind of service puts them around every text.
+        # Some put them around every text.
         return found[self._around :]
 
     def count_special(self, text: str) -> int:
@@ -91,6 +97,8 @@ class ServiceTokenizer:
 
     def count_chat(self, text: str) -> int | None:
         """How many it has in the service's template; None where it does not say."""
+        if self._form.chat is None:
+            return None
         path, body = self._form.chat(text, self._model)
         try:
             answer = _post(self._client, self._below + path, body)
@@ -108,7 +116,7 @@ class ServiceTokenizer:
         return ()
 
     def _tokens(self, body: Mapping[str, Any]) -> list[int]:
-        return _read_tokens(_post(self._client, self._below + "/tokenize", body))
+        return _read_tokens(_post(self._client, self._below + self._form.path, body))
 
 
 def ask_service(
@@ -122,9 +130,9 @@ def ask_service(
     below = path.rstrip("/")
     for form in _FORMS:
         try:
-            tokens = _read_tokens(_post(asking, f"{below}/tokenize", form.body(_PROBE, model, False)))
+            tokens = _read_tokens(_post(asking, below + form.path, form.body(_PROBE, model, False)))
             # What a text begins with stands before any two texts alike.
-            other = _read_tokens(_post(asking, f"{below}/tokenize", form.body("I", model, False)))
+            other = _read_tokens(_post(asking, below + form.path, form.body("I", model, False)))
         except ModelError:
             continue
         around = next(
