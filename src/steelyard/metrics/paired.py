@@ -134,7 +134,7 @@ def adjust(comparisons: Sequence[Comparison]) -> list[Comparison]:
     corrected = list(comparisons)
     for place, p in zip(tested, adjusted):
         one = comparisons[place]
-        verdict = _judge(one.difference, p, lower_is_better=one.lower_is_better)
+        verdict = judge_difference(one.difference, p, lower_is_better=one.lower_is_better)
         corrected[place] = replace(one, adjusted=p, verdict=verdict)
     return corrected
 
@@ -296,7 +296,7 @@ def _conclude(
         p=test.p,
         n=n,
         test=test.name,
-        verdict=_judge(difference, test.p, lower_is_better=lower_is_better),
+        verdict=judge_difference(difference, test.p, lower_is_better=lower_is_better),
         detectable=test.detectable,
         gained=down if lower_is_better else up,
         lost=up if lower_is_better else down,
@@ -304,7 +304,8 @@ def _conclude(
     )
 
 
-def _judge(difference: float, p: float | None, *, lower_is_better: bool) -> str:
+def judge_difference(difference: float, p: float | None, *, lower_is_better: bool) -> str:
+    """What a difference is called: better, worse, or noise."""
     if p is None or p >= ALPHA or difference == 0:
         return "noise"
     return "better" if (difference < 0) == lower_is_better else "worse"
