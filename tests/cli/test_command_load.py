@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import json
 import os
 import pty
 import re
 import select
 import signal
+import struct
 import subprocess
 import sys
+import termios
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow import parquet
 
 from chat_service import chatting, refusal
 from faulty_service import Asked, Service, reply, serving
@@ -79,7 +84,7 @@ def test_what_has_no_load_is_a_closed_loop_of_a_while() -> None:
         ({"arrival": "at_once", "requests": 200}, ["200 at once"]),
         ({"concurrency": 100, "pressure": 5.0}, ["100 clients, 5/s join"]),
         ({"arrival": "trace"}, ["trace"]),
-        ({"sweep": "rate=1,2,4"}, ["1/s poisson", "2/s poisson", "4/s poisson"]),
+        ({"sweep": "rate=1,2,4"}, ["1/s", "2/s", "4/s"]),
         ({"sweep": "concurrency=1:8:x2"}, ["1 client", "2 clients", "4 clients", "8 clients"]),
         ({"stage": [["rate=300/m duration=2s"], ["concurrency=3"]]}, ["5/s poisson", "3 clients"]),
         ({"stage": [["rate=5"], ["rate=5"]]}, ["5/s poisson", "5/s poisson (2)"]),
@@ -120,9 +125,15 @@ def test_levels_of_a_sweep() -> None:
         (["--sweep", "rate=1:9:y2"], "goes nowhere"),
         (["--sweep", "rate=1:9000:+1"], "more than 200 levels"),
         (["--sweep", "rate=2,2"], "has a level twice"),
-        (["--sweep", "rate=1", "--stage", "rate=2"], "two ways to say the same"),
+        (["--sweep", "rate=1", "--stage", "rate=2"], "two ways to say what is asked"),
         (["--stage", "rat=1"], "no field of a stage 'rat'"),
         (["--stage", "rate"], "is not key=value"),
+        (["--search", "rate"], "a search is for what keeps objectives"),
+        (["--search", "rat", "--slo", "error=1%"], "'rat' is no search"),
+        (["--search", "rate=9:2", "--slo", "error=1%"], "goes nowhere"),
+        (["--search", "rate", "--rate", "3", "--slo", "error=1%"], "--search looks for what --rate says"),
+        (["--confidence", "95%"], "--confidence goes with --search"),
+        (["--search", "rate", "--slo", "error=1%", "--tolerance", "5"], "is not a share"),
         (["--slo", "ttft_p98=1s"], "p98"),
         (["--slo", "ttft_p99=fast"], "is no limit for ttft"),
         (["--goodput", "itl=5ms"], "no limit of goodput 'itl'"),
@@ -181,6 +192,25 @@ def test_objectives_and_failures_decide_the_exit_code(ask: Ask) -> None:
         assert code == 1 and "e2el_p99 <= 1 µs: missed" in out
 
 
+def test_a_sweep_tells_what_each_level_showed(load: Ask) -> None:
+    code, out, err = load("--sweep", "concurrency=1,2,4", "--requests", "8", "--slo", "e2el_p99=1m")
+    assert code == 0, err
+    rows = [line for line in out.splitlines() if re.match(r"(1 client|[24] clients) ", line)]
+    assert len(rows) == 3 and all(row.endswith(" kept") for row in rows)
+    assert "the most was " in out
+
+
+def test_a_search_says_what_it_found(load: Ask) -> None:
+    flags = ("--search", "concurrency=1:2", "--requests", "40", "--slo", "e2el_p50=1m", "--json")
+    code, out, err = load(*flags)
+    (run,) = json.loads(out)["runs"]
+    found = run["search"]
+    assert found["what"] == "concurrency" and found["said"], err
+    assert code == (0 if found["value"] is not None else 1)
+    assert {level["value"] for level in found["levels"]} <= {1, 2}
+    assert [stage["objectives"][0]["objective"] for stage in run["stages"]][0] == "e2el_median"
+
+
 def test_one_document_for_machines(load: Ask) -> None:
     code, out, _ = load("--requests", "8", "--goodput", "e2el=1m", "--json", "--param", "temperature=0")
     document = json.loads(out)
@@ -217,8 +247,6 @@ def test_rows_and_a_page_and_gauges(load: Ask, ask: Ask, folder: Path) -> None:
     rows = list(csv.DictReader((folder / "rows.csv").read_text().splitlines()))
     assert len(rows) == 9 and all(row["state"] == "ok" and row["tokens_out"] == "3" for row in rows)
     assert all(float(row["sent"]) <= float(row["first_token"]) <= float(row["done"]) for row in rows)
-    from pyarrow import parquet
-
     table = parquet.read_table(folder / "rows.parquet").to_pylist()
     assert [row["id"] for row in table] == [row["id"] for row in rows]
     assert table[0]["e2el"] == pytest.approx(float(rows[0]["e2el"]))
@@ -293,8 +321,6 @@ def test_a_run_that_is_stopped_is_shown_and_gone_on_with(
 
 
 def wait_for(true: Callable[[], bool]) -> None:
-    import time
-
     end = time.monotonic() + 30
     while not true():
         assert time.monotonic() < end
@@ -303,7 +329,7 @@ def wait_for(true: Callable[[], bool]) -> None:
 
 def test_data_and_tasks_are_asked_too(load: Ask, ask: Ask, service: Service) -> None:
     flags = ("--model", service.url, "--quiet", "--scrape", "off", "--workers", "1", "--warmup", "0")
-    code, out, err = ask(
+    code, _, err = ask(
         "load",
         *flags,
         "--data",
@@ -319,7 +345,7 @@ def test_data_and_tasks_are_asked_too(load: Ask, ask: Ask, service: Service) -> 
     bodies = [one.json for one in service.asked if one.method == "POST"]
     assert {body["messages"][-1]["content"] for body in bodies} == {f"Please say w{n}" for n in range(6)}
     assert {body["max_tokens"] for body in bodies} == {5}
-    code, out, err = ask("load", *flags, "--task", "arithmetic", "--requests", "3")
+    code, _, err = ask("load", *flags, "--task", "arithmetic", "--requests", "3")
     assert code == 0, err
 
 
@@ -327,7 +353,7 @@ def test_a_trace_is_replayed_as_it_was(load: Ask, ask: Ask, service: Service, fo
     rows = [{"timestamp": 40 * n, "input_length": 6, "output_length": 3, "hash_ids": [n]} for n in range(5)]
     (folder / "trace.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     flags = ("--model", service.url, "--quiet", "--scrape", "off", "--warmup", "0", "--out", "run")
-    code, out, err = ask("load", *flags, "--workload", "trace.jsonl")
+    code, _, err = ask("load", *flags, "--workload", "trace.jsonl")
     assert code == 0, err
     assert Run.open("run").about["stages"][0]["name"] == "trace"
     dues = sorted(
@@ -337,7 +363,7 @@ def test_a_trace_is_replayed_as_it_was(load: Ask, ask: Ask, service: Service, fo
 
 
 def test_a_service_that_is_not_there_costs_one_line(ask: Ask) -> None:
-    code, out, err = ask("load", "--model", "http://127.0.0.1:9/v1", "model=x", *LITTLE, "--requests", "5")
+    code, _, err = ask("load", "--model", "http://127.0.0.1:9/v1", "model=x", *LITTLE, "--requests", "5")
     assert code in (1, 2) and "127.0.0.1:9" in err and len(err.splitlines()) <= 4, err
 
 
@@ -351,13 +377,10 @@ def test_keys_are_neither_stored_nor_shown(ask: Ask, service: Service, folder: P
 
 
 def test_a_terminal_sees_how_it_goes(service: Service, folder: Path) -> None:
-    command = [sys.executable, "-m", "steelyard", "load", "--model", service.url, "--workload", "synthetic",
-               "input=8", "output=4", "--rate", "20", "--duration", "2s", "--scrape", "off", "--workers", "1"]  # fmt: skip
+    flags = [flag for flag in LITTLE if flag != "--quiet"]
+    command = [sys.executable, "-m", "steelyard", "load", "--model", service.url, *flags]
+    command += ["--rate", "20", "--duration", "2s"]
     master, slave = pty.openpty()
-    import fcntl
-    import struct
-    import termios
-
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 70, 0, 0))
     environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
     process = subprocess.Popen(

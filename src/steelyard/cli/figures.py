@@ -11,13 +11,12 @@ from steelyard.cli.screen import printable, show, show_json, tell, width
 from steelyard.errors import StoreError, UsageError
 from steelyard.report.load_contents import LoadContents, StageContents, read_load
 from steelyard.report.load_tables import (
-    tabulate_levels,
     tabulate_measures,
     tabulate_server,
     tabulate_turns,
     tell_totals,
 )
-from steelyard.report.load_words import doubt_load, tell_outcome
+from steelyard.report.load_words import doubt_load, judge_load, tabulate_stages, tell_outcome
 from steelyard.report.tables import Table
 from steelyard.store import Run
 
@@ -60,28 +59,6 @@ def describe_load(contents: LoadContents, *, markdown: bool = False, stage: str 
     if len(chosen) > _MOST_WHOLE:
         parts.append("steelyard report RUN --stage NAME shows all of one stage, --html FILE of each")
     return "\n\n".join(parts)
-
-
-def judge_load(contents: LoadContents) -> bool:
-    """Whether a run came to its end, answered all, and kept what was to be kept.
-
-    Where an objective says how many may fail, that many may.
-    """
-    if contents.state != "done" or not contents.stages:
-        return False
-    names = {one.measure for one in contents.objectives or ()}
-    if "error" not in names and contents.failed:
-        return False
-    return all(verdict.kept for stage in contents.stages for verdict in contents.verdicts(stage))
-
-
-def tabulate_stages(contents: LoadContents) -> Table:
-    """The stages beside each other, with whether each kept what was to be kept."""
-    levels = [(stage.name, stage.performance) for stage in contents.stages]
-    if not contents.objectives:
-        return tabulate_levels(levels)
-    missed = [[v.objective.name for v in contents.verdicts(one) if not v.kept] for one in contents.stages]
-    return tabulate_levels(levels, verdicts=[f"missed {', '.join(m)}" if m else "kept" for m in missed])
 
 
 def _describe_stage(stage: StageContents, *, markdown: bool, named: bool) -> Iterator[str]:

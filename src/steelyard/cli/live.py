@@ -38,7 +38,7 @@ class LiveView:
             self._draw(self._lines(tick))
         elif perf_counter() - self._told >= _QUIET:
             self._told = perf_counter()
-            tell(f"{self._title}: {self._summary(tick)}")
+            tell(f"{self._title}: {', '.join([_head(tick), *_counts(tick), *_rates(tick), *_times(tick)])}")
 
     def close(self) -> None:
         """Leave what it ended with."""
@@ -51,9 +51,9 @@ class LiveView:
         if self._live:
             self._erase()
             columns = width(sys.stderr) or 80
-            tell(_fit(self._pieces(tick), columns - 1))
+            tell(_fit(_ended(tick), columns - 1))
         elif not tick.warmup:
-            tell(f"{self._title}: {self._summary(tick)}")
+            tell(f"{self._title}: {', '.join(_ended(tick))}")
         self._told = perf_counter()
 
     def _lines(self, tick: Tick) -> list[str]:
@@ -88,13 +88,14 @@ class LiveView:
             sys.stderr.flush()
         self._drawn = []
 
-    def _summary(self, tick: Tick) -> str:
-        return ", ".join(self._pieces(tick))
 
-    @staticmethod
-    def _pieces(tick: Tick) -> list[str]:
-        head = f"{printable(tick.stage)}: {clock(tick.elapsed)}"
-        return [head, *_counts(tick), *_rates(tick), *_times(tick)]
+def _head(tick: Tick) -> str:
+    return f"{printable(tick.stage)}: {clock(tick.elapsed)}"
+
+
+def _ended(tick: Tick) -> list[str]:
+    """What came of a stage; how long answers took is told by its figures, exactly."""
+    return [_head(tick), *_counts(tick)]
 
 
 def _progress(tick: Tick) -> tuple[float | None, str]:

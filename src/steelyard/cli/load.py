@@ -15,8 +15,9 @@ from steelyard.cli.live import LiveView
 from steelyard.cli.pairs import masked, read_pairs
 from steelyard.cli.screen import printable, tell
 from steelyard.cli.series import read_template, write_flags
-from steelyard.cli.stages import ARRIVING, read_stages
+from steelyard.cli.stages import ARRIVING, read_search, read_stages
 from steelyard.errors import Interrupted, UsageError
+from steelyard.loadtest.limit import find_limit
 from steelyard.loadtest.running import load
 from steelyard.models.base import Model
 from steelyard.models.references import open_model
@@ -60,22 +61,26 @@ def _measure(
     stages = read_stages(asked, traced=_brings_times(asked, workload))
     names = [stage.name for stage in stages if not stage.warmup]
     view = None if now.get("quiet") else LiveView(printable(f"{workload.name} · {model.name}"), names)
+    given: dict[str, Any] = {
+        "out": path,
+        "resume": "resume" in now,
+        "workers": now.get("workers", "auto"),
+        "keep": asked.get("keep_answers", False),
+        "seed": asked.get("seed", 0),
+        "slo": asked.get("slo"),
+        "goodput": asked.get("goodput"),
+        "scrape": False if now.get("scrape") == "off" else now.get("scrape"),
+        "watch": view,
+        "about": describe_asked(asked),
+    }
     try:
-        return load(
-            model,
-            workload,
-            stages=stages,
-            out=path,
-            resume="resume" in now,
-            workers=now.get("workers", "auto"),
-            keep=asked.get("keep_answers", False),
-            seed=asked.get("seed", 0),
-            slo=asked.get("slo"),
-            goodput=asked.get("goodput"),
-            scrape=False if now.get("scrape") == "off" else now.get("scrape"),
-            watch=view,
-            about=describe_asked(asked),
-        )
+        if "search" not in asked:
+            return load(model, workload, stages=stages, **given)
+        what, low, high = read_search(asked["search"])
+        sure = {name: asked[name] for name in ("confidence", "tolerance") if name in asked}
+        *warmups, stage = stages
+        ends = {"what": what, "low": low, "high": high}
+        return find_limit(model, workload, stage=stage, warmups=warmups, **ends, **sure, **given)
     finally:
         if view is not None:
             view.close()
@@ -104,6 +109,11 @@ def _check(asked: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Raise for what cannot be before anything is asked."""
     if "slo" in asked:
         read_objectives(asked["slo"])
+    elif "search" in asked:
+        raise UsageError("a search is for what keeps objectives", hint="--slo ttft_p99=500ms,error=0.1%")
+    for name in ("confidence", "tolerance"):
+        if name in asked and "search" not in asked:
+            raise UsageError(f"--{name} goes with --search", hint="--search rate")
     if "goodput" in asked:
         read_limits(asked["goodput"])
     if "workload" in asked and (given := [name for name in _ASKED_BY_TASK if name in asked]):

@@ -15,6 +15,7 @@ from steelyard.cli.flags.load import ARRIVALS
 from steelyard.cli.values import read_duration, read_number, read_rate
 from steelyard.errors import UnknownName, UsageError
 from steelyard.loadtest.plan import Stage
+from steelyard.loadtest.sweep import raise_levels
 
 CONCURRENCY = 16
 DURATION = 30.0
@@ -57,17 +58,24 @@ _READERS: dict[str, Callable[[str], Any]] = {
 def read_stages(asked: Mapping[str, Any], *, traced: bool = False) -> list[Stage]:
     """The stages that flags describe; `traced` says that the workload brings times of its own."""
     shape = {name: asked[name] for name in _SHAPE if name in asked}
-    if "stage" in asked and "sweep" in asked:
-        raise UsageError(
-            "--stage and --sweep are two ways to say the same", hint="write the levels as stages"
-        )
+    given = [name for name in ("stage", "sweep", "search") if name in asked]
+    if len(given) > 1:
+        message = f"--{given[0]} and --{given[1]} are two ways to say what is asked"
+        raise UsageError(message, hint="take one")
     if "stage" in asked:
         stages = [make_stage({**shape, **read_stage(words)}) for words in asked["stage"]]
+    elif "search" in asked:
+        what, low, _ = read_search(asked["search"])
+        if what in shape:
+            raise UsageError(f"--search looks for what --{what} says", hint="leave one out")
+        stages = [make_stage({**shape, what: low, "name": "level"})]
     elif "sweep" in asked:
         what, levels = read_levels(asked["sweep"])
         if what in shape:
             raise UsageError(f"--sweep {what} goes through what --{what} says", hint="leave one out")
-        stages = [make_stage({**shape, what: level}) for level in levels]
+        stages = raise_levels(
+            make_stage({**shape, what: levels[0], "name": "level"}), what=what, levels=levels
+        )
     else:
         if traced and not shape.keys() & set(ARRIVING):
             shape["arrival"] = "trace"
@@ -157,6 +165,23 @@ def read_levels(text: str) -> tuple[str, list[Any]]:
     if len(set(found)) < len(found):
         raise UsageError(f"--sweep {text} has a level twice", hint="each level is one stage")
     return what, found
+
+
+def read_search(text: str) -> tuple[str, Any, Any]:
+    """What a search goes up with, from where, and to where at most: rate, rate=4, rate=1:100."""
+    what, _, ends = text.partition("=")
+    what = what.strip()
+    if what not in LEVELS:
+        raise UsageError(f"{text!r} is no search", hint="rate, or concurrency=1:256")
+    low, _, high = ends.partition(":")
+    read = _READERS[what]
+    try:
+        found = what, read(low or "1"), read(high) if high else None
+    except argparse.ArgumentTypeError as error:
+        raise UsageError(f"--search {what}: {error}") from None
+    if found[2] is not None and found[2] <= found[1]:
+        raise UsageError(f"--search {text} goes nowhere", hint="from a lower to a higher: rate=1:100")
+    return found
 
 
 def _span(text: str, read: Callable[[str], Any], what: str) -> Iterator[Any]:

@@ -38,6 +38,15 @@ def read_rate(text: str) -> float:
     return value
 
 
+def read_share(text: str) -> float:
+    """A share between 0 and 1, or in percent."""
+    found = re.fullmatch(r"(\d*\.?\d+) ?(%?)", text.strip())
+    value = float(found[1]) / (100 if found[2] else 1) if found else 0.0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share between 0 and 1, as in 95%")
+    return value
+
+
 def read_workers(text: str) -> int | str:
     """A number of processes, or auto."""
     if text == "auto":

@@ -103,6 +103,12 @@ class LoadContents:
         slo = self.run.about.get("slo")
         return read_objectives(slo) if slo else None
 
+    @property
+    def search(self) -> Mapping[str, Any] | None:
+        """What a search found, where the stages are those of one."""
+        found: Mapping[str, Any] | None = self.run.about.get("search")
+        return found
+
     def verdicts(self, stage: StageContents) -> list[Verdict]:
         """Whether a stage kept what was to be kept."""
         return self.objectives.check(stage.performance) if self.objectives else []

@@ -21,6 +21,7 @@ import numpy as np
 from steelyard.errors import StoreError, need
 from steelyard.report.load_contents import LoadContents, StageContents
 from steelyard.timings.columns import Columns
+from steelyard.timings.objectives import Verdict
 from steelyard.timings.rows import COUNTED_BY, STATES, TAKEN_BY
 
 _TEXTS = ("id", "session", "stage", "state", "counted_by", "taken_by", "error")
@@ -46,7 +47,8 @@ def as_load_document(contents: LoadContents) -> dict[str, Any]:
         "environment": about.get("environment"),
         "requests": contents.requests,
         "failed": contents.failed,
-        "stages": [_stage(stage) for stage in contents.stages],
+        "search": contents.search,
+        "stages": [_stage(contents, stage) for stage in contents.stages],
     }
 
 
@@ -141,12 +143,18 @@ def _as_cells(name: str, column: Any) -> list[str]:
     return ["" if value is None else show(value) for value in plain_column(name, column)]
 
 
-def _stage(stage: StageContents) -> Mapping[str, Any]:
+def _stage(contents: LoadContents, stage: StageContents) -> Mapping[str, Any]:
     return {
         "number": stage.number,
         "name": stage.name,
         "state": stage.state,
         "plan": dict(stage.plan),
         "performance": stage.performance.to_dict(),
+        "objectives": [_verdict(one) for one in contents.verdicts(stage)],
         "server": dict(stage.server),
     }
+
+
+def _verdict(one: Verdict) -> Mapping[str, Any]:
+    told = {name: getattr(one, name) for name in ("value", "low", "high", "kept", "sure")}
+    return {"objective": one.objective.name, "limit": one.objective.limit, **told}

@@ -24,13 +24,12 @@ from steelyard.report.load_comparison import LoadPairing, tabulate_changes
 from steelyard.report.load_contents import LoadContents, StageContents, workload_of
 from steelyard.report.load_tables import (
     rate,
-    tabulate_levels,
     tabulate_measures,
     tabulate_server,
     tabulate_turns,
     tell_totals,
 )
-from steelyard.report.load_words import doubt_load
+from steelyard.report.load_words import doubt_load, judge_load, tabulate_stages, tell_outcome
 from steelyard.report.spending import seconds, size
 from steelyard.report.tables import Table
 from steelyard.timings.clients import Client
@@ -95,16 +94,16 @@ def _view(contents: LoadContents) -> dict[str, Any]:
         "path": str(contents.run.path),
         "created": str(about.get("created", ""))[:16].replace("T", " "),
         "verdict": f"{contents.requests:,} requests, {contents.state}",
-        "tone": "good" if contents.state == "done" and not contents.failed else "bad",
+        "tone": "good" if judge_load(contents) else "bad",
         "notes": list(doubt_load(contents)),
         "verdicts": [
-            {"text": f"{stage.name}: {one}" if several else str(one), "tone": "good" if one.kept else "bad"}
-            for stage in stages
+            {"text": str(one), "tone": "good" if one.kept else "bad"}
+            for stage in (() if several else stages)
             for one in contents.verdicts(stage)
         ],
         "tiles": [] if several or not stages else list(_tiles(stages[0])),
-        "levels": _grid(tabulate_levels([(s.name, s.performance) for s in stages])) if several else None,
-        "found": "",
+        "levels": _grid(tabulate_stages(contents)) if several else None,
+        "found": list(tell_outcome(contents)) if several else [],
         "curves": list(draw_curves(levels)) if several else [],
         "over_time": list(draw_over_time(stretch(columns), marks)) if len(columns) else [],
         "requests": list(draw_requests(columns, marks)),

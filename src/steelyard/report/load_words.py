@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from steelyard.report.load_contents import LoadContents
+from steelyard.report.load_contents import LoadContents, StageContents
+from steelyard.report.load_tables import rate, tabulate_levels
+from steelyard.report.tables import Table
+
+_MOST_REASONS = 8
+_FEWEST_LEVELS = 3
+_NEARLY = 0.95
 
 
 def doubt_load(contents: LoadContents) -> Iterator[str]:
@@ -19,12 +25,55 @@ def doubt_load(contents: LoadContents) -> Iterator[str]:
             yield before + doubt
 
 
+def judge_load(contents: LoadContents) -> bool:
+    """Whether a run came to its end, answered all, and kept what was to be kept.
+
+    Where an objective says how many may fail, that many may; a search is to have found something.
+    """
+    if contents.state != "done" or not contents.stages:
+        return False
+    if contents.search is not None:
+        return contents.search.get("value") is not None
+    names = {one.measure for one in contents.objectives or ()}
+    if "error" not in names and contents.failed:
+        return False
+    return all(verdict.kept for stage in contents.stages for verdict in contents.verdicts(stage))
+
+
+def tabulate_stages(contents: LoadContents) -> Table:
+    """The stages beside each other, with whether each kept what was to be kept."""
+    levels = [(stage.name, stage.performance) for stage in contents.stages]
+    if not contents.objectives:
+        return tabulate_levels(levels)
+    missed = [[v.objective.name for v in contents.verdicts(one) if not v.kept] for one in contents.stages]
+    return tabulate_levels(levels, verdicts=[f"missed {', '.join(m)}" if m else "kept" for m in missed])
+
+
 def tell_outcome(contents: LoadContents) -> Iterator[str]:
-    """Whether each stage kept what was to be kept, and why requests failed."""
-    several = len(contents.stages) > 1
-    for stage in contents.stages:
+    """What was found, whether each stage kept what was to be kept, and why requests failed."""
+    stages = contents.stages
+    several = len(stages) > 1
+    if contents.search is not None:
+        yield f"found: {contents.search.get('said')}"
+    elif several and (most := _tell_most(stages)):
+        yield most
+    for stage in stages if contents.search is None else ():
         for verdict in contents.verdicts(stage):
             if not several or not verdict.kept:
                 yield f"{stage.name}: {verdict}" if several else str(verdict)
-    for reason, count in contents.reasons.items():
+    for reason, count in list(contents.reasons.items())[:_MOST_REASONS]:
         yield f"{count:,} × {reason}"
+
+
+def _tell_most(stages: Sequence[StageContents]) -> str | None:
+    """The most that came a second, and from which level on hardly more comes."""
+    rates = [(stage.performance.output_rate, stage.performance.request_rate) for stage in stages]
+    tokens = all(output for output, _ in rates)
+    found = [(output if tokens else requests) or 0.0 for output, requests in rates]
+    if len(stages) < _FEWEST_LEVELS or not max(found):
+        return None
+    best = stages[found.index(max(found))]
+    first = next(stage for stage, one in zip(stages, found) if one >= _NEARLY * max(found))
+    what = "output tokens" if tokens else "requests"
+    near = f"; {first.name} comes within {1 - _NEARLY:.0%} of it" if first is not best else ""
+    return f"the most was {rate(max(found))} {what} a second, at {best.name}{near}"

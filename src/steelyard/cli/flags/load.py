@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from steelyard.cli.flags.base import VALUES, Parser
-from steelyard.cli.values import read_duration, read_number, read_rate, read_workers
+from steelyard.cli.values import read_duration, read_number, read_rate, read_share, read_workers
 
 ARRIVALS = ("poisson", "constant", "gamma", "burst", "ramp", "trace", "at_once")
 
@@ -103,8 +103,10 @@ def _describe_levels(parser: Parser) -> None:
     add(
         "--search",
         metavar="WHAT[=LOW:HIGH]",
-        help="the highest rate, or concurrency, that keeps --slo",
+        help="find the highest rate, or concurrency, that keeps --slo",
     )
+    add("--confidence", type=read_share, metavar="P%", help="how sure --search is to be (95%%)")
+    add("--tolerance", type=read_share, metavar="P%", help="how near --search comes (5%%)")
     add(
         "--slo",
         metavar="LIMITS",
