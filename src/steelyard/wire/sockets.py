@@ -56,7 +56,7 @@ def allow_files(connections: int) -> None:
     if most < wanted:
         raise UsageError(
             f"{connections:,} connections need {wanted:,} open files, and the system allows {most:,}",
-            hint=f"ulimit -Hn {wanted}, by a user who may",
+            hint=f"ulimit -n {wanted}, by a user who may, or more processes: workers=",
         )
 
 
@@ -92,20 +92,17 @@ class Ways:
     async def connect(self, loop: asyncio.AbstractEventLoop) -> tuple[socket.socket, str]:
         """A connected socket, and the address of ours that it was given; an OSError where there is none."""
         if self.path:
-            sock = await self._dial(loop, socket.AF_UNIX, self.path, "")
-            return sock, self._note("")
+            return await self._take(loop, socket.AF_UNIX, self.path, "")
         failure: OSError | None = None
         for family, _, _, _, address in await _look_up(loop, self.host, self.port):
             while (source := self._choose(address[0])) is not None:
                 try:
-                    sock = await self._dial(loop, family, address, source)
+                    return await self._take(loop, family, address, source)
                 except NoPort:
                     self._full.add(source)
                 except OSError as error:
                     failure = error
                     break
-                else:
-                    return sock, self._note(source)
             else:
                 raise NoPort(self._explain())
         raise failure or NoAddress(f"{self.host} has no address")
@@ -114,9 +111,15 @@ class Ways:
         """A connection from this address is no more."""
         self._taken[source] -= 1
 
-    def _note(self, source: str) -> str:
+    async def _take(
+        self, loop: asyncio.AbstractEventLoop, family: int, address: Any, source: str
+    ) -> tuple[socket.socket, str]:
         self._taken[source] = self._taken.get(source, 0) + 1
-        return source
+        try:
+            return await self._dial(loop, family, address, source), source
+        except BaseException:
+            self.leave(source)
+            raise
 
     def _choose(self, address: str) -> str | None:
         """The address to connect from, empty where the system chooses; None where none has a port left."""
