@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import socket
 import ssl
 import subprocess
 import sys
@@ -110,6 +111,9 @@ class _Visitor(asyncio.Protocol):
         kind, _, after = self.options.fault.partition(":")
         if kind and len(self.times) >= int(after):
             if kind == "reset":
+                # Closed with a linger of nothing, a socket says RST.
+                sock = self.transport.get_extra_info("socket")
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
                 self.transport.abort()
             elif kind == "close":
                 self.transport.close()
