@@ -7,7 +7,6 @@ needed, one by one, so memory is bounded by what is in flight however many there
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
@@ -27,6 +26,7 @@ T = TypeVar("T")
 
 Answered = Callable[[T, Request, Response], "Awaitable[None] | None"]
 Follow = Callable[[T, Request, Response], "tuple[T, Request, float] | None"]
+_Taken = tuple[Any, Request]
 
 _BREATH = 0.02
 _AHEAD = 32
@@ -130,25 +130,12 @@ class _Execution:
         """Have all workers begin whose time has come, and come back when the next one's has."""
         raise NotImplementedError
 
-    def begin(self, work: Coroutine[Any, Any, None]) -> None:
-        """Have one worker begin."""
+    def begin(self, taken: _Taken | None, due: float | None, held: float = 0.0) -> None:
+        """Have a worker begin, with what was taken for it if anything was."""
         self.working += 1
-        worker = asyncio.create_task(work)
+        worker = asyncio.create_task(self.work(taken, due, held))
         self.workers.add(worker)
         worker.add_done_callback(self.workers.discard)
-
-    @contextlib.contextmanager
-    def counted(self) -> Iterator[None]:
-        """What a worker does: its error ends everything, and so does the end of the last."""
-        try:
-            yield
-        except BaseException as error:
-            if not self.finished.done():
-                self.finished.set_exception(error)
-            raise
-        finally:
-            self.working -= 1
-            self.end_if_done()
 
     def end_if_done(self) -> None:
         """Let `finish` end once nobody works and nobody will."""
@@ -164,33 +151,47 @@ class _Execution:
                 self.source_error = error
         return None
 
-    async def converse(self, item: Any, request: Request, due: float | None, held: float = 0.0) -> None:
-        """Ask a request, hand on its answer, and ask what follows from it."""
-        while True:
-            response = await self.ask(request, due, held)
-            self.release()
-            if self.finished.done():
-                return
-            waiting = self.answered(item, request, response)
-            if waiting is not None:
-                await waiting
-            if clock() - self.breathed > _BREATH:
-                # A model that never waits would keep signals and timers from running.
-                self.breathed = clock()
-                await asyncio.sleep(0)
-            following = None if self.follow is None else self.follow(item, request, response)
-            if following is None:
-                return
-            item, request, wait = following
-            due = (clock() if response.timing is None else response.timing.done) + wait
-            await self.timer.reach(min(due, self.end))
-            held = await self.hold(due)
-            if clock() >= self.end:
+    async def work(self, taken: _Taken | None, due: float | None, held: float) -> None:
+        """Ask, hand on the answer, ask what follows from it; then what else there is to take."""
+        try:
+            while taken is not None or (taken := self.take()) is not None:
+                item, request = taken
+                response = await self.ask(request, due, held)
                 self.release()
-                return
+                if self.finished.done():
+                    return
+                waiting = self.answered(item, request, response)
+                if waiting is not None:
+                    await waiting
+                if clock() - self.breathed > _BREATH:
+                    # A model that never waits would keep signals and timers from running.
+                    self.breathed = clock()
+                    await asyncio.sleep(0)
+                following = None if self.follow is None else self.follow(item, request, response)
+                taken, due, held = None, None, 0.0
+                if following is not None:
+                    due = (clock() if response.timing is None else response.timing.done) + following[2]
+                    if due > clock():
+                        await self.timer.reach(min(due, self.end))
+                    held = await self.hold(due)
+                    if clock() >= self.end:
+                        self.release()
+                        return
+                    taken = following[:2]
+        except BaseException as error:
+            if not self.finished.done():
+                self.finished.set_exception(error)
+            raise
+        finally:
+            self.working -= 1
+            self.end_if_done()
+
+    def take(self) -> _Taken | None:
+        """What a worker who has nothing to ask asks next, if anything."""
+        return None
 
     async def hold(self, due: float) -> float:
-        """Wait until one more may be in flight; how long that took from when the request was due."""
+        """Wait until one more may be in flight; how long a request was held back by that."""
         return 0.0
 
     def release(self) -> None:
@@ -250,25 +251,19 @@ class _Clients(_Execution):
             if when > clock():
                 self.timer.call_at(min(when, self.end), partial(self._join, when))
                 break
-            self.begin(self.serve(when))
+            self.begin(None, when if self.timed else None)
         self.end_if_done()
 
     def _join(self, when: float) -> None:
         if self.coming:
-            self.begin(self.serve(when))
+            self.begin(None, when if self.timed else None)
             self.proceed()
 
-    def _take(self) -> tuple[Any, Request] | None:
-        return self.pull(self.items) if clock() < self.end else None
-
-    async def serve(self, when: float) -> None:
-        """Ask for one client until there is nothing left."""
-        due = when if self.timed else None
-        with self.counted():
-            while not self.finished.done() and (taken := self._take()) is not None:
-                await self.converse(*taken, due)
-                due = None
+    def take(self) -> _Taken | None:
+        taken = None if self.finished.done() or clock() >= self.end else self.pull(self.items)
+        if taken is None:
             self.coming = False
+        return taken
 
 
 class _Arrivals(_Execution):
@@ -277,7 +272,7 @@ class _Arrivals(_Execution):
     def __init__(self, *asked: Any, schedule: Iterable[float], limit: float, **told: Any) -> None:
         super().__init__(*asked, **told)
         self.dues, self.limit = iter(schedule), limit
-        self.ahead: deque[tuple[Any, Request, float]] = deque()
+        self.ahead: deque[tuple[_Taken, float]] = deque()
         self.exhausted = False
         self.in_flight = 0
         self.stalled = False
@@ -290,7 +285,7 @@ class _Arrivals(_Execution):
             if not (self.ahead or self._look()) or now >= self.end:
                 self.coming = False
                 break
-            due = self.ahead[0][2]
+            taken, due = self.ahead[0]
             if due > now:
                 self.timer.call_at(due, self.proceed)
                 self.loop.call_soon(self._look_ahead)
@@ -303,14 +298,10 @@ class _Arrivals(_Execution):
                 self.loop.call_soon(self.proceed)
                 break
             self.in_flight += 1
-            self.begin(self.serve(*self.ahead.popleft(), now - due if freed else 0.0))
+            self.ahead.popleft()
+            self.begin(taken, due, now - due if freed else 0.0)
             freed, now = False, clock()
         self.end_if_done()
-
-    async def serve(self, item: Any, request: Request, due: float, held: float) -> None:
-        """Ask one request, and what follows from it."""
-        with self.counted():
-            await self.converse(item, request, due, held)
 
     async def hold(self, due: float) -> float:
         if self.in_flight < self.limit:
@@ -338,7 +329,7 @@ class _Arrivals(_Execution):
         if offset is not None and self.start + offset < self.end:
             taken = self.pull(self.items)
             if taken is not None:
-                self.ahead.append((*taken, self.start + offset))
+                self.ahead.append((taken, self.start + offset))
                 return True
         self.exhausted = True
         return False
