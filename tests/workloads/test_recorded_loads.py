@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -143,7 +142,7 @@ def test_a_long_trace_is_never_whole_in_memory(tmp_path: Path) -> None:
     path = tmp_path / "long.jsonl"
     with path.open("w") as file:
         line = json.dumps({**row(1, 2000, *range(100, 104)), "note": "x" * 4000})
-        for _ in range(20_000):
+        for _ in range(8_000):
             file.write(line + "\n")
     code = f"""
 import resource
@@ -157,10 +156,9 @@ print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     count, grown = map(int, said.split())
-    assert count == 5000
-    # The file has 80 MB.
-    assert grown < 20_000
-    assert resource.RUSAGE_SELF == 0
+    assert count == 2000
+    # The file has 33 MB.
+    assert grown < 12_000
 
 
 def test_requests_of_ones_own(tmp_path: Path) -> None:

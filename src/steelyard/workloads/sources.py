@@ -62,8 +62,8 @@ def open_source(tokenizer: Any = None, *, model: Model | None = None, template: 
         return Source(count_words(), None, None, (remark,))
     around = _around(found, writer, chat=None if model is None else model.chat)
     if around is None and template == COUNT:
-        hint = "it is constant for most models: template=apart leaves it out"
-        raise UsageError(f"what stands around the prompts of {found.name} is not always as long", hint=hint)
+        hint = "tokenizer=FOLDER of the model may; template=apart does without"
+        raise UsageError(f"{found.name} does not tell how many tokens stand around a prompt", hint=hint)
     told = f"beside the lengths asked for, {around} tokens stand around each prompt"
     return Source(writer, found, around, (told,) if around and template == APART else ())
 

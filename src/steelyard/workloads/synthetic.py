@@ -11,7 +11,6 @@ seed and of n alone, so that any of them can be made without those before it.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator, Mapping
 from itertools import count
 from typing import Any
@@ -110,7 +109,8 @@ class Synthetic(Planned[int]):
 
     def session(self, number: int, plan: int) -> Session:
         """A session of one or more turns, the first of which may begin with a shared prefix."""
-        lengths, chance = draw(self._seed, "lengths", number), draw(self._seed, "texts", number)
+        # Each from a source of its own: other lengths of answers leave the questions as they are.
+        lengths, outputs, texts = (draw(self._seed, what, number) for what in ("input", "output", "text"))
         meta: dict[str, Any] = {}
         before = b""
         if self._shared:
@@ -118,23 +118,20 @@ class Synthetic(Planned[int]):
             meta = {"prefix": known.number, "hit": known.seen}
             shared = draw(self._seed, "prefix", known.number)
             before = shared.randbytes(self._prefix.draw(shared))
-        turns = [
-            self._turn(lengths, chance, before if n == 0 else b"", n) for n in range(self._count(number))
-        ]
+        turns = []
+        for place in range(self._turns.draw(draw(self._seed, "turns", number))):
+            length = self._input.draw(lengths)
+            # Behind the first turn the model's own answers count as well: nobody knows how long those are.
+            length = length if place else max(length - self._around, 1)
+            output = None if self._output is None else self._output.draw(outputs)
+            turns.append(self._turn(before + texts.randbytes(length), output, first=not place))
+            before = b""
         return Session(str(number), turns, None, meta)
 
-    def _count(self, number: int) -> int:
-        return int(self._turns.draw(draw(self._seed, "turns", number)))
-
-    def _turn(self, lengths: random.Random, chance: random.Random, before: bytes, place: int) -> Turn:
-        length = int(self._input.draw(lengths))
-        output = None if self._output is None else int(self._output.draw(lengths))
-        # Behind the first turn the model's own answers count as well: nobody knows how long those are.
-        length = length if place else max(length - self._around, 1)
-        chosen = before + chance.randbytes(length)
+    def _turn(self, chosen: bytes, output: int | None, *, first: bool) -> Turn:
         writer = self._source.writer
         prompt: Prompt = writer.spell(chosen) if self._form == TEXT else {TOKENS: writer.number(chosen)}
-        told = len(chosen) + self._around if writer.exact and not place else None
+        told = len(chosen) + self._around if writer.exact and first else None
         return Turn(prompt, output, tokens_in=told)
 
 
