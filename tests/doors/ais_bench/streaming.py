@@ -56,17 +56,21 @@ def telling(
     pause: float = 0.002,
     usage: bool = True,
     refuse: Callable[[Any], bool] = lambda body: False,
+    metrics: list[int] | None = None,
 ) -> Iterator[Telling]:
     """Says "w " as often as it may: a role first, then a piece each `pause`, an end and the usage."""
     lock = threading.Lock()
 
     def step(asked: Asked) -> Any:
+        if asked.target == "/v1/models":
+            return reply({"data": [{"id": "served", "object": "model"}]})
+        if asked.target == "/metrics" and metrics is not None:
+            metrics[0] += 1
+            counts = {"queries": 10 * metrics[0], "hits": 4 * metrics[0]}
+            lines = [f"vllm:prefix_cache_{name}_total {count}\n" for name, count in counts.items()]
+            return reply(body="".join(lines).encode())
         if asked.method == "GET":
-            served = {"data": [{"id": "served", "object": "model"}]}
-            return reply(
-                served if asked.target == "/v1/models" else {},
-                status=200 if "models" in asked.target else 404,
-            )
+            return reply(status=404)
         if fault := find_fault(asked.json):
             return refusal(fault)
         if refuse(asked.json):

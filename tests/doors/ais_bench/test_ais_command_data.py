@@ -154,6 +154,9 @@ def test_files_of_ones_own(project: Project) -> None:
 def test_every_preset_can_be_made() -> None:
     for name in PRESETS["datasets"]:
         entry = copy_preset("datasets", name)
+        if "workload" in entry:
+            assert entry["workload"] in BUILTINS["workloads"], name
+            continue
         assert entry["task"] in BUILTINS["tasks"], name
         assert entry["mode"] == ("ppl" if "ppl" in name else "gen")
         assert str(entry["shots"]) == (re.findall(r"(\d+)_shot", name) or [str(entry["shots"])])[0]

@@ -221,6 +221,7 @@ def test_killed_it_goes_on_with_what_is_left(project: Project) -> None:
         command = words(service, "--num-warmups", "0", tokens=1, batch=1)
         process = project.start(*command)
         while len(service.told) < 3:
+            assert process.poll() is None, process.communicate()
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.communicate()
@@ -265,3 +266,9 @@ def test_a_local_class_counts_its_own_tokens(project: Project) -> None:
     project.call("--mode", "perf", "--config-dir", "conf", "--models", "toy", "--datasets", DEMO)
     (home,) = project.outputs()
     assert {one["output_tokens"] for one in details(home, "toy", "demo_gsm8k")} == {3}
+
+
+def test_what_the_service_says_of_itself(project: Project) -> None:
+    with telling(wait=0.1, metrics=[1]) as service:
+        out, _ = project.call(*words(service))
+    assert re.search(r"^prefix cache hits +40\.0 %$", out, re.M)

@@ -11,6 +11,7 @@ from ais_bench.benchmark.models.turns import is_text, to_prompt, to_text
 from ais_bench.benchmark.utils.prompt import PromptList
 from steelyard.errors import SteelyardError
 from steelyard.models.base import Model
+from steelyard.models.client import Client
 from steelyard.types import Chunk, Request, Response, Tokens
 from steelyard.workloads.tokens import Tokenizer
 
@@ -51,6 +52,12 @@ class Counted(Model):
     def name(self) -> str:
         """That of the model."""
         return self.model.name
+
+    @property
+    def client(self) -> Client | None:
+        """The connections to the service, where the model is one."""
+        found = getattr(self.model, "client", None)
+        return found if isinstance(found, Client) else None
 
     def identity(self) -> Mapping[str, Any]:
         """The model's."""

@@ -10,6 +10,7 @@ from ais_bench.benchmark.models.calls import plain
 from ais_bench.benchmark.models.turns import to_prompt
 from steelyard.errors import SteelyardError
 from steelyard.models.base import Model
+from steelyard.models.client import Client
 from steelyard.types import Chunk, Request, Response
 
 
@@ -27,6 +28,12 @@ class Rendered(Model):
     def name(self) -> str:
         """That of the model."""
         return self.model.name
+
+    @property
+    def client(self) -> Client | None:
+        """The connections to the service, where the model is one."""
+        found = getattr(self.model, "client", None)
+        return found if isinstance(found, Client) else None
 
     def identity(self) -> Mapping[str, Any]:
         """The model's, with the template."""

@@ -17,6 +17,7 @@ from ais_bench.benchmark.models.turns import is_text, show, to_prompt, to_text
 from ais_bench.benchmark.utils.prompt import PromptList
 from steelyard.errors import SteelyardError, UsageError, describe
 from steelyard.models.base import Model, clock
+from steelyard.models.client import Client
 from steelyard.types import Request, Response, Timing, Tokens
 
 
@@ -37,6 +38,11 @@ class ServiceModel(Model):
     def name(self) -> str:
         """What its configuration calls it."""
         return self._name
+
+    @property
+    def client(self) -> Client:
+        """The connections to where requests are sent."""
+        return self.made.client()
 
     def identity(self) -> Mapping[str, Any]:
         """The class and its source, the options, the model, and where it is asked with which headers."""

@@ -52,3 +52,6 @@ def find_served(client: Client) -> str:
         raise ModelError(
             f"no model is named, and {client.where} lists none: {said}", hint="model=NAME"
         ) from odd
+    finally:
+        # Its connection is of a loop that is over.
+        client.close()
