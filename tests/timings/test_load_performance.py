@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -16,7 +17,8 @@ from shard_maker import make_record, write_shard
 
 from steelyard.timings.columns import Columns
 from steelyard.timings.performance import MEASURES, Performance, measure
-from steelyard.types import Record
+from steelyard.timings.steady import find_steady
+from steelyard.types import Record, Response
 
 
 def serve(
@@ -249,3 +251,14 @@ def test_every_number_is_that_of_a_plain_computation(made: list[Record]) -> None
     overlaps = [sum(t.sent <= one.sent < t.done for t in every) for one in every]
     assert found.concurrency_max == max(overlaps)
     assert found.failed + found.cut + found.ok == found.total == len(made)
+
+
+def test_an_answer_without_times_is_counted_and_measured_nowhere(tmp_path: Path) -> None:
+    bare = replace(make_record(9, sent=0.0), response=Response(error="broken"))
+    write_shard(tmp_path, [*serve(8, clients=4), bare])
+    columns = Columns.read(tmp_path)
+    found = measure(columns, limits={"ttft": 1.0})
+    assert (found.total, found.ok, found.failed) == (9, 8, 1)
+    assert found.statistics["lag"].n == 8
+    assert found.concurrency_mean == pytest.approx(4)
+    assert find_steady(columns).concurrency == 4

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from steelyard.timings.rows import read_about
+from steelyard.timings.rows import check_about
 from steelyard.timings.shards import shards_of
 
 Floats = NDArray[np.float64]
@@ -59,7 +59,7 @@ class Client:
     @classmethod
     def of_shards(cls, paths: Sequence[Path], *, stage: int | None = None) -> Client:
         """The notes in some shards of a run."""
-        abouts = [read_about(path) for path in paths]
+        abouts = [check_about(path) for path in paths]
         began = min(((about.sitting, about.began) for about in abouts), default=(0, 0.0))[1]
         rows = [
             (about, note)

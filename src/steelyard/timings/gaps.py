@@ -12,13 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steelyard.timings.columns import MICRO, Block, Columns
-from steelyard.timings.intervals import batch_by, bound_level, bound_mean, find_effect
+from steelyard.timings.intervals import (
+    FEWEST_BATCHES,
+    MOST_BATCHES,
+    batch_by,
+    bound_level,
+    bound_mean,
+    find_effect,
+)
 from steelyard.timings.statistics import LEVELS, Statistics
 
 Integers = NDArray[np.int64]
-
-_MOST_BATCHES = 32
-_FEWEST_BATCHES = 8
 
 
 def describe_gaps(columns: Columns) -> Statistics:
@@ -31,8 +35,8 @@ def describe_gaps(columns: Columns) -> Statistics:
     mean = counts.total / counts.n
     spread = float(((values - mean) ** 2) @ times) / max(counts.n - 1, 1)
     intervals = {}
-    batches = min(_MOST_BATCHES, int(np.count_nonzero(columns.events > 1)))
-    if batches >= _FEWEST_BATCHES:
+    batches = min(MOST_BATCHES, int(np.count_nonzero(columns.events > 1)))
+    if batches >= FEWEST_BATCHES:
         sums, hits, sizes = _batch(columns, levels, batches)
         low, high = bound_mean(sums, sizes, deviation=spread**0.5)
         intervals["average"] = (_seconds(low), _seconds(high))

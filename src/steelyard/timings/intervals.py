@@ -1,7 +1,7 @@
 """Where a value of a load test lies 95 times in 100, although requests that follow each other are alike.
 
 What is measured one after another depends on what came before: a queue that is long stays long for a while.
-So requests are put into up to 32 batches by the time when they ended, and what the batches differ in says how
+So requests are put into up to 20 batches by the time when they ended, and what the batches differ in says how
 much the whole would differ in another hour like this one:
 
 - of an average: batch means, with Student's t;
@@ -10,7 +10,9 @@ much the whole would differ in another hour like this one:
 - of a rate: the same rate in stretches of equal length, each at least two answers long, with Student's t;
 - of a share: Wilson's interval, with the number of requests divided likewise.
 
-With fewer than 64 values they are taken for independent. No interval knows what only another day would show.
+With fewer than 64 values they are taken for independent. In a queue near its limit, where likeness lasts as
+long as a batch, the interval of a p99 holds the truth less often: longer runs mend that. No interval says
+what only another day would show.
 """
 
 from __future__ import annotations
@@ -32,8 +34,8 @@ Integers = NDArray[np.int64]
 CONFIDENCE = 0.95
 _TAIL = (1 - CONFIDENCE) / 2
 _Z = normal_quantile(1 - _TAIL)
-_MOST_BATCHES = 32
-_FEWEST_BATCHES = 8
+MOST_BATCHES = 20
+FEWEST_BATCHES = 8
 _FEWEST_STRETCHES = 5
 _ANSWERS_A_STRETCH = 2
 _MANY = 1000
@@ -43,8 +45,8 @@ UNKNOWN: Interval = (None, None)
 
 def count_batches(n: int) -> int:
     """In how many batches so many values are put; 1 where they are too few."""
-    batches = min(_MOST_BATCHES, n // 8)
-    return batches if batches >= _FEWEST_BATCHES else 1
+    batches = min(MOST_BATCHES, n // 8)
+    return batches if batches >= FEWEST_BATCHES else 1
 
 
 def batch_by(times: Floats, batches: int) -> Integers:
@@ -62,7 +64,7 @@ def bound_mean(sums: Floats, sizes: Floats, *, deviation: float) -> Interval:
     mean = float(sums.sum()) / n
     reach = t_quantile(1 - _TAIL, n - 1) * deviation / math.sqrt(n)
     used = sizes > 0
-    if (b := int(np.count_nonzero(used))) >= _FEWEST_BATCHES:
+    if (b := int(np.count_nonzero(used))) >= FEWEST_BATCHES:
         squares = float(((sums[used] - mean * sizes[used]) ** 2).sum())
         reach = max(reach, t_quantile(1 - _TAIL, b - 1) * math.sqrt(b / (b - 1) * squares) / n)
     return mean - reach, mean + reach
@@ -73,7 +75,7 @@ def find_effect(hits: Floats, sizes: Floats) -> float:
     used = sizes > 0
     b, n = int(np.count_nonzero(used)), float(sizes.sum())
     share = float(hits.sum()) / n if n else 0.0
-    if b < _FEWEST_BATCHES or not 0 < share < 1:
+    if b < FEWEST_BATCHES or not 0 < share < 1:
         return 1.0
     squares = float(((hits[used] - share * sizes[used]) ** 2).sum())
     ratio = b / (b - 1) * squares / n / (share * (1 - share))
@@ -117,7 +119,7 @@ def bound_rate(
     there = np.isfinite(took) & (took > 0)
     if not there.any() or length <= 0:
         return UNKNOWN
-    stretches = min(_MOST_BATCHES, int(length / (_ANSWERS_A_STRETCH * float(np.median(took[there])))))
+    stretches = min(MOST_BATCHES, int(length / (_ANSWERS_A_STRETCH * float(np.median(took[there])))))
     if stretches < _FEWEST_STRETCHES:
         return UNKNOWN
     stairs = Staircase.of(sent[there], done[there], weights=amounts[there] / took[there])

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steelyard.errors import StoreError
-from steelyard.timings.shards import FORMAT
+from steelyard.timings.shards import FORMAT, read_about
 
 STATES = ("ok", "failed", "cut")
 TAKEN_BY = ("unknown", "kernel", "reader")
@@ -72,6 +72,8 @@ class _NamedRow(msgspec.Struct):
 
 
 class About(msgspec.Struct):
+    """Whose a shard is, and when its sitting began."""
+
     sitting: int
     worker: int
     began: float
@@ -86,7 +88,7 @@ Arrays = dict[str, NDArray[Any]]
 
 def read_rows(paths: Sequence[Path], *, stage: int | None = None) -> dict[str, Any]:
     """The columns of all shards, but for what only the events themselves say."""
-    abouts = [read_about(path) for path in paths]
+    abouts = [check_about(path) for path in paths]
     began = min(((about.sitting, about.began) for about in abouts), default=(0, 0.0))[1]
     errors: dict[str, int] = {}
     chunks, lost = [_as_arrays([], errors, first_line=0, first_event=0) | _placed(0, About(0, 0, 0.0), 0)], 0
@@ -119,13 +121,12 @@ def read_names(path: Path, lines: NDArray[np.int64]) -> Iterator[tuple[str, str 
                 yield sample.id, None if session is None else str(session)
 
 
-def read_about(path: Path) -> About:
-    """What a shard says of itself."""
-    file = path / "shard.json"
+def check_about(path: Path) -> About:
+    """What a shard says of itself, if it is one that can be read."""
     try:
-        about = msgspec.json.decode(file.read_bytes(), type=About)
-    except (OSError, msgspec.DecodeError) as error:
-        raise StoreError(f"{file} cannot be read: {error}") from error
+        about = msgspec.convert(read_about(path), About)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise StoreError(f"{path / 'shard.json'} cannot be read: {error}") from error
     if about.format > FORMAT:
         raise StoreError(f"{path} was written by a newer version", hint="pip install -U steelyard")
     return about
