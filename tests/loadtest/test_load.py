@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -209,6 +211,15 @@ def test_what_is_not_answered_when_the_time_is_over_is_cut(tmp_path: Path) -> No
     assert [one.response.raw["cut"] for one in cut] == [True, True]
 
 
+def test_what_a_limit_kept_from_being_sent_is_counted(tmp_path: Path) -> None:
+    stage = Stage(name="x", arrival="constant", rate=100, duration=0.5, concurrency=2)
+    with chatting(lambda asked: time.sleep(0.05) or "yes") as service:
+        run = measure(service.url, tmp_path / "run", stages=[stage], workers=2)
+    [entry], [result] = run.about["stages"], run.about["results"]
+    assert entry["unsent"] > 0 and result["total"] + entry["unsent"] == 50
+    assert result["doubts"][-1].startswith(f"{entry['unsent']} sessions were due and not begun")
+
+
 def test_a_run_is_gone_on_with_only_as_it_was(tmp_path: Path) -> None:
     with chatting() as service:
         run = measure(service.url, tmp_path / "run", stages=[CLOSED])
@@ -268,3 +279,15 @@ def test_a_workload_that_breaks_ends_the_load_and_says_so(tmp_path: Path) -> Non
     assert (about["state"], about["stages"][0]["state"]) == ("stopped", "stopped")
     assert "row 5 is odd" in about["reason"]
     assert len(list(Run.open(tmp_path / "run").records())) == 5
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_load_may_be_begun_within_an_async_program(tmp_path: Path, apart: bool) -> None:
+    async def main(url: str) -> Run:
+        return load(
+            url if apart else Shout(), Numbered(), stages=[CLOSED], out=tmp_path / "run", scrape=False
+        )
+
+    with chatting() as service:
+        run = asyncio.run(main(service.url))
+    assert (run.about["state"], run.about["results"][0]["ok"]) == ("done", 12)

@@ -68,7 +68,13 @@ class Alone:
             running.cancel()
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await running
-        return Outcome(begin=began - zero, end=clock() - zero, reached=measuring.reached, busy=whole.take())
+        return Outcome(
+            begin=began - zero,
+            end=clock() - zero,
+            reached=measuring.reached,
+            unsent=measuring.unsent,
+            busy=whole.take(),
+        )
 
     def _tell(self, pulse: Pulse, watch: Watch, said: dict[str, Any], elapsed: float, busy: float) -> None:
         pulse.hear(0, {**said, "busy": busy}, elapsed)

@@ -39,7 +39,7 @@ class _Hand:
     def __init__(self, number: int, pid: int, line: Line) -> None:
         self.number, self.pid, self.line = number, pid, line
         self.ready = self.ended = False
-        self.reached, self.busy = 0, 0.0
+        self.told: Message = {}
         self.lost: str | None = None
 
     def end(self) -> str | None:
@@ -105,7 +105,7 @@ class Crew:
     def _run(self, share: Share, team: Sequence[_Hand], watch: Watch | None) -> Outcome:
         for hand in team:
             hand.ready = hand.ended = False
-            hand.reached, hand.busy = 0, 0.0
+            hand.told = {}
             told = replace(share, worker=hand.number, of=len(team))
             _tell(hand, prepare=msgspec.to_builtins(told))
         pulse = pulse_of(share, workers=len(team))
@@ -129,8 +129,9 @@ class Crew:
         return Outcome(
             begin=begin - self._orders.zero,
             end=clock() - self._orders.zero,
-            reached=max(hand.reached for hand in team),
-            busy=max(hand.busy for hand in team),
+            reached=max(hand.told.get("reached", 0) for hand in team),
+            unsent=sum(hand.told.get("unsent", 0) for hand in team),
+            busy=max(hand.told.get("busy", 0.0) for hand in team),
             workers=len(team),
             lost=next((hand.lost for hand in team if hand.lost), None),
         )
@@ -157,8 +158,8 @@ class Crew:
             pulse.hear(hand.number, tick, elapsed)
         elif "ready" in message:
             hand.ready = True
-        elif (reached := message.get("ended")) is not None:
-            hand.ended, hand.reached, hand.busy = True, reached, message["busy"]
+        elif (told := message.get("ended")) is not None:
+            hand.ended, hand.told = True, told
         elif (error := message.get("doubt")) is not None and not self._trusted:
             # Asked here and not where it failed, for there it would be part of the load.
             self._trusted = True

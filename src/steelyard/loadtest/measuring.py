@@ -59,13 +59,15 @@ class Refused(Exception):
 class Outcome:
     """How the measuring of a stage went; `begin` and `end` are seconds after the sitting's zero.
 
-    `reached` is the place behind the last session that was begun, `busy` the share of the time that the
-    busiest process was at work. `lost` says why it is not whole, if it is not.
+    `reached` is the place behind the last session that was begun; `unsent` were due, and not begun before
+    the time was over. `busy` is the share of the time that the busiest process was at work. `lost` says why
+    it is not whole, if it is not.
     """
 
     begin: float
     end: float
     reached: int
+    unsent: int = 0
     busy: float = 0.0
     workers: int = 1
     lost: str | None = None
@@ -92,6 +94,8 @@ class Measuring:
         self._trouble: Exception | None = None
         self.reached = 0
         """The place behind the last session of the stage that was begun."""
+        self.unsent = 0
+        """How many sessions of the stage were due and not begun."""
         self._share: Share | None = None
 
     async def prepare(self, share: Share) -> None:
@@ -106,16 +110,19 @@ class Measuring:
     async def run(self, share: Share, start: float) -> None:
         """Ask a share of a stage, from `start` on our clock."""
         stage = share.stage
-        self._share, self.reached = share, 0
+        self._share, self.reached, self.unsent = share, 0, 0
         self.tally.begin()
-        arrivals, dues = tee(self._sessions.arrivals(share))
-        closed = stage.arrival is None
+        arrivals = self._sessions.arrivals(share)
+        schedule: Iterator[float] | None = None
+        if stage.arrival is not None:
+            arrivals, dues = tee(arrivals)
+            schedule = (one.due or 0.0 for one in dues)
         async with self._noting(share, start):
             await execute(
                 self._counted,
                 self._questions(arrivals, share),
                 self._keep,
-                schedule=None if closed else (float(one.due or 0.0) for one in dues),
+                schedule=schedule,
                 concurrency=share.clients,
                 joining=share.joining,
                 follow=self._follow,
@@ -123,6 +130,9 @@ class Measuring:
                 grace=stage.grace,
                 start=start,
             )
+            if schedule is not None:
+                # Those that nobody looked at any more were due all the same.
+                self.unsent += sum(1 for _ in arrivals)
 
     def close(self) -> None:
         """Store what is not stored yet."""
@@ -150,6 +160,7 @@ class Measuring:
     def _questions(self, arrivals: Iterator[Arrival], share: Share) -> Iterator[tuple[Asking, Request]]:
         for arrival in arrivals:
             self.reached = max(self.reached, arrival.place + 1)
+            self.unsent += 1
             asking = Asking(arrival, share.number)
             yield asking, self._request(asking)
 
@@ -173,6 +184,7 @@ class Measuring:
             raise self._trouble
         cut = isinstance(response.raw, Mapping) and bool(response.raw.get("cut"))
         self.tally.add(response, cut=cut)
+        self.unsent -= asking.turn == 0
         if self._failed is not None:
             if response.error is not None and not cut:
                 self._failed(response.error)
@@ -271,12 +283,11 @@ class _Counted(Model):
 
 def count_connections(share: Share) -> int:
     """How many connections a share of a stage is begun with."""
-    stage, places = share.stage, sum((end or 0) - start for start, end in share.places)
-    most = share.clients
+    stage, most = share.stage, share.clients
     if stage.arrival is None:
         return most or 0
-    if stage.arrival == "at_once":
-        mine = -(-places // share.of)
-        return mine if most is None else min(mine, most) if places else most
-    wanted = min(_MOST_WARM, int((stage.rate or 1.0) / share.of) + 1)
+    if stage.arrival == "at_once" and share.sessions is not None:
+        wanted = -(-share.sessions // share.of)
+    else:
+        wanted = min(_MOST_WARM, int((stage.rate or 1.0) / share.of) + 1)
     return wanted if most is None else min(wanted, most)

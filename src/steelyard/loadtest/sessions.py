@@ -45,6 +45,16 @@ class Share:
         return None if most is None else most // self.of + (self.worker < most % self.of)
 
     @property
+    def sessions(self) -> int | None:
+        """How many sessions all processes have to ask, if it is known."""
+        count = 0
+        for start, end in self.places:
+            if end is None:
+                return None
+            count += end - start
+        return count
+
+    @property
     def joining(self) -> list[float] | None:
         """When each client of a closed loop begins."""
         pace = self.stage.joining

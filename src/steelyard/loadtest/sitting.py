@@ -158,6 +158,7 @@ class Sitting:
             state="done" if outcome.lost is None else "partial",
             **{"from": round(outcome.begin, 6), "to": round(outcome.end, 6)},
             reached=max(outcome.reached, entry["reached"]),
+            unsent=outcome.unsent + (entry.get("unsent") or 0),
             workers=outcome.workers,
             busy=round(outcome.busy, 3),
         )
@@ -195,7 +196,8 @@ class Sitting:
             self.results.append(Performance.from_dict(stored[number]))
             return
         self._entries[number]["state"] = "done" if done else self._entries[number]["state"]
-        performance = measure_stage(self.run, number, limits=self.limits)
+        unsent = self._entries[number].get("unsent", 0)
+        performance = measure_stage(self.run, number, limits=self.limits, unsent=unsent)
         self.results.append(performance)
         self.run.update(stages=self._entries, results=[*stored[:number], performance.to_dict()])
 
@@ -228,8 +230,10 @@ class Sitting:
         self.measurers.close()
 
 
-def measure_stage(run: Run, number: int, *, limits: Mapping[str, float] | None = None) -> Performance:
-    """The figures of a stage of a run, from its folder."""
+def measure_stage(
+    run: Run, number: int, *, limits: Mapping[str, float] | None = None, unsent: int = 0
+) -> Performance:
+    """The figures of a stage of a run, from its folder; `unsent` sessions were due in it and not begun."""
     # numpy is loaded only when something has been measured.
     from steelyard.timings.clients import Client
     from steelyard.timings.columns import Columns
@@ -238,4 +242,8 @@ def measure_stage(run: Run, number: int, *, limits: Mapping[str, float] | None =
     columns = Columns.read(run.path, stage=number)
     performance = measure(columns, limits=limits)
     doubts = find_doubts(performance, columns, Client.read(run.path, stage=number))
+    if unsent:
+        doubts.append(
+            f"{unsent:,} sessions were due and not begun before the time was over: we were late, or a limit"
+        )
     return replace(performance, doubts=doubts)

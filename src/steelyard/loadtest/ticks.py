@@ -176,8 +176,7 @@ class Pulse:
 
 def pulse_of(share: Share, *, workers: int) -> Pulse:
     """The pulse of a stage of which this is the share of any of its processes."""
-    stage = share.stage
-    left = sum((end or 0) - start for start, end in share.places) or None
+    stage, left = share.stage, share.sessions
     return Pulse(workers=workers, stage=stage.name, warmup=stage.warmup, total=left, duration=share.left)
 
 

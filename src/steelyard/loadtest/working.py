@@ -1,7 +1,7 @@
 """A process that measures: it is told what to ask, says how it goes, and ends when nobody talks to it.
 
 prepare {share}     -> ready                     connections are open
-go {start}          -> tick …, ended {reached}   or broken {error}
+go {start}          -> tick …, ended {…}   or broken {error}
 stop                                             ask no more, now
 (the line is cut)                                store what there is, and end
 """
@@ -14,6 +14,7 @@ import gc
 import os
 import signal
 import socket
+from collections.abc import Coroutine
 from typing import Any, NoReturn
 
 import msgspec
@@ -114,15 +115,14 @@ class _Worker:
             while (message := await self._told.get()) is not None:
                 if (given := message.get("prepare")) is not None:
                     share = msgspec.convert(given, Share)
-                    await self._measuring.prepare(share)
+                    await self._attempt(self._measuring.prepare(share))
                     self._line.say(ready=True)
                 elif share is not None and "go" in message:
-                    reached, busy = await self._run(share, message["go"])
-                    self._line.say(ended=reached, busy=busy)
+                    self._line.say(ended=await self._run(share, message["go"]))
         finally:
             self._measuring.close()
 
-    async def _run(self, share: Share, start: float) -> tuple[int, float]:
+    async def _run(self, share: Share, start: float) -> Message:
         """Measure a share to its end, or until told to stop; how far that came, and how busy it was."""
         lately, whole = Busyness(self._loop), Busyness(self._loop)
 
@@ -131,16 +131,23 @@ class _Worker:
             self._line.mention(tick={**self._measuring.tally.say(), "busy": lately.take()})
 
         timers = [self._loop.call_later(_PAUSE, tell)]
-        self._running = asyncio.ensure_future(self._measuring.run(share, start))
+        try:
+            await self._attempt(self._measuring.run(share, start))
+            reached, unsent = self._measuring.reached, self._measuring.unsent
+            return {"reached": reached, "unsent": unsent, "busy": whole.take()}
+        finally:
+            timers[0].cancel()
+            with contextlib.suppress(OSError):
+                self._line.mention(tick={**self._measuring.tally.say(), "busy": lately.take()})
+
+    async def _attempt(self, doing: Coroutine[Any, Any, None]) -> None:
+        """Do something to its end, or until told to stop."""
+        self._running = asyncio.ensure_future(doing)
         try:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._running
-            return self._measuring.reached, whole.take()
         finally:
-            timers[0].cancel()
             self._running = None
-            with contextlib.suppress(OSError):
-                self._line.mention(tick={**self._measuring.tally.say(), "busy": lately.take()})
 
     def _hear(self) -> None:
         try:

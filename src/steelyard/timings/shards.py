@@ -18,6 +18,7 @@ import os
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from operator import sub
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,9 @@ class Shard:
         try:
             path.mkdir(parents=True)
             about = {"format": FORMAT, "sitting": sitting, "worker": worker, "began": began}
-            (path / "shard.json").write_bytes(msgspec.json.encode(about))
+            # By renaming, so that there is no shard that does not say whose it is.
+            (path / "shard.json.new").write_bytes(msgspec.json.encode(about))
+            (path / "shard.json.new").replace(path / "shard.json")
             self._records = (path / "records.jsonl").open("ab", buffering=0)
             self._events = (path / "events.bin").open("ab", buffering=0)
             self._client = (path / "client.jsonl").open("ab", buffering=0)
@@ -109,11 +112,10 @@ def gaps_of(record: Record) -> array[int]:
     if timing is None or not timing.chunks:
         return array("I")
     # Rounded before they are subtracted, so that the last is where it was.
-    before, gaps = round(timing.sent * _MICRO), []
-    for at in timing.chunks:
-        now = round(at * _MICRO)
-        gaps.append(min(max(now - before, 0), _LONGEST))
-        before = now
+    places = [round(timing.sent * _MICRO), *[round(at * _MICRO) for at in timing.chunks]]
+    gaps = list(map(sub, places[1:], places))
+    if min(gaps) < 0 or max(gaps) > _LONGEST:
+        gaps = [min(max(gap, 0), _LONGEST) for gap in gaps]
     return array("I", gaps)
 
 
