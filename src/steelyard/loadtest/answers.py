@@ -34,6 +34,9 @@ _EXCERPT = 80
 Texts = dict[str, list[str]]
 """The answers to each sample, in the order in which they were asked."""
 
+Scores = dict[tuple[str, str], dict[str, float]]
+"""What each metric says of an answer to a sample."""
+
 
 @dataclass
 class Asked:
@@ -127,22 +130,24 @@ def judge_answers(
 ) -> list[Verdict]:
     """A verdict for each level; all their tests together are corrected for their number."""
     first, again = idle[0].texts, idle[1].texts
+    scores = run_to_end(_score_all(probes, [asked.texts for asked in (*idle, *levels.values())]))
     ids = [one for one in probes.samples if one in first and one in again]
-    at_idle = _score(probes, {one: [*first[one], *again[one]] for one in ids})
+    at_idle = _gather(scores, {one: [*first[one], *again[one]] for one in ids})
     drafts: list[tuple[int, Asked, dict[str, Comparison], list[Mix]]] = []
     for stage, asked in levels.items():
         known = [one for one in ids if one in asked.texts]
-        compared = dict(_compare(probes, at_idle, _score(probes, {one: asked.texts[one] for one in known})))
+        loaded = _gather(scores, {one: asked.texts[one] for one in known})
+        compared = dict(_compare(probes, at_idle, loaded))
         mixed = list(find_mixed(first, {one: asked.texts[one] for one in known}))
         if known:
             compared[MIXED] = _compare_mixed(first, again, asked.texts, known)
         drafts.append((stage, asked, compared, mixed))
     corrected = iter(adjust([one for _, _, compared, _ in drafts for one in compared.values()]))
-    before = list(find_mixed(first, again))
+    steady = share_differing(first, again) == 0
     verdicts = []
     for stage, asked, compared, mixed in drafts:
         fixed = {name: next(corrected) for name in compared}
-        verdict = _name_verdict(fixed, mixed, before, first)
+        verdict = _name_verdict(fixed, mixed, first, steady=steady)
         differing = share_differing(first, asked.texts)
         name = names.get(stage, str(stage))
         verdicts.append(Verdict(stage, name, verdict, asked.count, asked.failed, differing, fixed, mixed))
@@ -169,24 +174,22 @@ def share_differing(first: Texts, later: Texts) -> float | None:
 
 
 def _name_verdict(
-    compared: Mapping[str, Comparison], mixed: Sequence[Mix], before: Sequence[Mix], first: Texts
+    compared: Mapping[str, Comparison], mixed: Sequence[Mix], first: Texts, *, steady: bool
 ) -> str:
     if not compared:
         return "nothing to compare"
     mixing = compared.get(MIXED)
-    if (mixing is not None and mixing.verdict == "worse") or _is_proof(mixed, before, first):
+    if (mixing is not None and mixing.verdict == "worse") or (steady and _is_proof(mixed, first)):
         return "mixed up"
     verdicts = {one.verdict for name, one in compared.items() if name != MIXED}
     return next((word for word in ("worse", "better") if word in verdicts), "no difference told")
 
 
-def _is_proof(mixed: Sequence[Mix], before: Sequence[Mix], first: Texts) -> bool:
-    """Whether two different long answers went to others: nobody says that much by chance.
+def _is_proof(mixed: Sequence[Mix], first: Texts) -> bool:
+    """Whether two different long answers went to others: who never wavers does not say that much by chance.
 
     Texts that several samples are answered with at idle, as refusals are, prove nothing.
     """
-    if before:
-        return False
     said: dict[str, int] = {}
     for texts in first.values():
         for text in {text.strip() for text in texts}:
@@ -232,21 +235,28 @@ def _compare_mixed(first: Texts, again: Texts, later: Texts, ids: Sequence[str])
     return compare_asks(*sides, ids=ids, lower_is_better=True)
 
 
-def _score(probes: Probes, texts: Texts) -> dict[str, dict[str, list[float]]]:
-    """The numbers that each metric gives to the answers of each sample."""
-    return run_to_end(_score_async(probes, texts))
-
-
-async def _score_async(probes: Probes, texts: Texts) -> dict[str, dict[str, list[float]]]:
-    task, found = probes.task, {}  # type: ignore[var-annotated]
-    scorer = Scorer(task.metrics)
-    for sample_id, said in texts.items():
-        for text in said:
+async def _score_all(probes: Probes, several: Sequence[Texts]) -> Scores:
+    """The numbers that each metric gives to each answer of each sample, which may have been given often."""
+    task, scorer = probes.task, Scorer(probes.task.metrics)
+    found: Scores = {}
+    for sample_id, text in {(one, text) for texts in several for one in texts for text in texts[one]}:
+        if sample_id in probes.samples:
             scores, pending = begin_scores(scorer, task.extract, probes.samples[sample_id], Response(text))
             await settle(scores, pending)
-            for name, score in scores.items():
-                if isinstance(score, (bool, int, float)):
-                    found.setdefault(name, {}).setdefault(sample_id, []).append(float(score))
+            numbers = {
+                name: float(one) for name, one in scores.items() if isinstance(one, (bool, int, float))
+            }
+            found[sample_id, text] = numbers
+    return found
+
+
+def _gather(scores: Scores, texts: Texts) -> dict[str, dict[str, list[float]]]:
+    """By metric and sample, the numbers of its answers."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for sample_id, said in texts.items():
+        for text in said:
+            for name, number in scores[sample_id, text].items():
+                found.setdefault(name, {}).setdefault(sample_id, []).append(number)
     return found
 
 

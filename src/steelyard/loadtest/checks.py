@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from steelyard.errors import ModelError
-from steelyard.loadtest.answers import Asked, Verdict, judge_answers, read_answers, share_differing
+from steelyard.loadtest.answers import Asked, judge_answers, read_answers, share_differing
 from steelyard.loadtest.plan import Stage
 from steelyard.loadtest.probes import Probed, Probes, keep_answer
 from steelyard.loadtest.running import load
@@ -45,7 +45,7 @@ def check_answers(
 ) -> Run:
     """Measure a load with the first `limit` samples of `task` among it, and judge what they were answered.
 
-    A `share` of the sessions are probes. `measure` is what measures (`load`, `find_limit`), and takes the rest.
+    A `share` of the sessions are probes. `measure` (`load`, `find_limit`) measures, and takes the rest.
     """
     path = Path(out)
     beside = path.with_name(f"{path.name}-idle")
@@ -58,7 +58,13 @@ def check_answers(
     levels = {stage: asked for stage, asked in sorted(read_answers(run.path).items()) if stage >= 0}
     names = {number: stage["name"] for number, stage in enumerate(run.about["stages"])}
     verdicts = judge_answers(probes, idle, levels, names)
-    run.update(answers=_describe(task, probes, idle, verdicts, beside, share))
+    at_idle = {
+        "run": str(beside),
+        "failed": sum(asked.failed for asked in idle),
+        "differing": share_differing(idle[0].texts, idle[1].texts),
+    }
+    told = {"task": task.name, "samples": len(probes.samples), "share": share, "idle": at_idle}
+    run.update(answers={**told, "levels": [verdict.to_dict() for verdict in verdicts]})
     return run
 
 
@@ -87,23 +93,6 @@ def _ask_idle(model: Model, probes: Probes, path: Path, *, resume: bool, watch: 
     if not all(asked.texts for asked in idle):
         raise ModelError(f"{model.name} answered nothing while it was idle", hint=f"steelyard report {path}")
     return idle
-
-
-def _describe(
-    task: Task, probes: Probes, idle: Sequence[Asked], verdicts: Sequence[Verdict], beside: Path, share: float
-) -> dict[str, Any]:
-    """What the run says of its answers."""
-    return {
-        "task": task.name,
-        "samples": len(probes.samples),
-        "share": share,
-        "idle": {
-            "run": str(beside),
-            "failed": sum(asked.failed for asked in idle),
-            "differing": share_differing(idle[0].texts, idle[1].texts),
-        },
-        "levels": [verdict.to_dict() for verdict in verdicts],
-    }
 
 
 @contextlib.contextmanager

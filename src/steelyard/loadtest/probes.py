@@ -68,7 +68,7 @@ class Probed:
         """`share` is that of the probes in all sessions."""
         if not 0 < share < 1:
             raise UsageError(f"a share of {share:g} probes", hint="between 0 and 1")
-        self.workload, self.probes, self.share = workload, probes, share
+        self.workload, self.probes, self._part = workload, probes, share
         self.name = workload.name
 
     @property
@@ -78,7 +78,7 @@ class Probed:
 
     def identity(self) -> Mapping[str, Any]:
         """The workload, the probes and how many these are."""
-        return {**self.workload.identity(), "probes": {**self.probes.identity(), "share": self.share}}
+        return {**self.workload.identity(), "probes": {**self.probes.identity(), "share": self._part}}
 
     def __iter__(self) -> Iterator[Session]:
         """The sessions of both; a probe is due with the session that it goes before."""
@@ -86,7 +86,7 @@ class Probed:
         place = 0
         for session in self.workload:
             # Multiples of the golden ratio are nowhere dense, and in step with nothing.
-            while (place := place + 1) * _GOLDEN % 1 < self.share:
+            while (place := place + 1) * _GOLDEN % 1 < self._part:
                 yield self.probes.session(next(waiting), at=session.at)
             yield session
 
