@@ -10,7 +10,7 @@ import pytest
 
 from faulty_service import Asked, Service, reply, serving
 from steelyard.errors import UsageError
-from steelyard.loadtest.scraping import Scraper, find_places, open_scraper, scraping
+from steelyard.loadtest.scraping import Scraper, find_places, keep_looking, open_scraper
 from steelyard.models.base import LocalModel
 from steelyard.models.http import HttpModel
 from steelyard.serving.server import Server
@@ -43,7 +43,7 @@ def looked(scraper: Scraper, times: int = 1) -> list[bool]:
 def test_our_own_server_tells_what_it_was_asked(tmp_path: Path) -> None:
     with Server({"shout": Shout()}, port=0, wires="openai") as server:
         model = HttpModel(f"{server.url}/v1", wire=OpenAI(model="shout"))
-        with scraping(open_scraper(model, tmp_path / "server.jsonl", every=0.02)) as scraper:
+        with keep_looking(open_scraper(model, tmp_path / "server.jsonl", every=0.02)) as scraper:
             for _ in range(3):
                 response = asyncio.run(model.ask(Request("1", [{"role": "user", "content": "hi"}])))
                 assert response.error is None

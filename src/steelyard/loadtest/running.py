@@ -25,7 +25,7 @@ from steelyard.loadtest.alone import Alone
 from steelyard.loadtest.crew import Crew
 from steelyard.loadtest.measuring import Judge, Orders
 from steelyard.loadtest.plan import check_stage
-from steelyard.loadtest.scraping import open_scraper, scraping
+from steelyard.loadtest.scraping import keep_looking, open_scraper
 from steelyard.loadtest.sitting import Sitting, Stages
 from steelyard.loadtest.staffing import check_workers
 from steelyard.loadtest.ticks import Tick
@@ -138,7 +138,7 @@ def _scraping(
     if scrape is False or (given is None and not model.elsewhere):
         return contextlib.nullcontext
     scraper = open_scraper(model, run.path / "server.jsonl", given=given)
-    return lambda: scraping(scraper) if scraper.places else contextlib.nullcontext()
+    return lambda: keep_looking(scraper) if scraper.places else contextlib.nullcontext()
 
 
 @contextlib.contextmanager

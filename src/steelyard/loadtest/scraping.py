@@ -2,7 +2,7 @@
 
     scraper = open_scraper(model, path)                 path: RUN/server.jsonl
     await scraper.look()                                before, between and behind stages
-    watching = asyncio.create_task(scraper.watch())     and meanwhile; or: with scraping(scraper): …
+    watching = asyncio.create_task(scraper.watch())     and meanwhile; or: with keep_looking(scraper): …
     scraper.trouble                                     why there is nothing, if so
 
 The credentials of a model go to its own address and to no other.
@@ -127,7 +127,7 @@ class Scraper:
 
 
 @contextlib.contextmanager
-def scraping(scraper: Scraper) -> Iterator[Scraper]:
+def keep_looking(scraper: Scraper) -> Iterator[Scraper]:
     """Look at the server from a thread of its own during a `with` block, at its begin and its end too."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="scraping", daemon=True)
