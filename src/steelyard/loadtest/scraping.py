@@ -105,7 +105,7 @@ class Scraper:
         return "; ".join(failures)
 
     def _store(self, told: Sequence[Taken], failed: Sequence[str]) -> None:
-        line: dict[str, Any] = {"t": round(time.time(), 3)}
+        line: dict[str, Any] = {"t": round(time.time(), 6)}
         if failed:
             # Without one of them sums would say that the others had done less.
             line["error"] = "; ".join(failed)

@@ -103,10 +103,9 @@ def series_of(looks: Sequence[Look], name: str) -> list[tuple[float, float]]:
 
 
 def _window(looks: Sequence[Look], start: float, end: float) -> list[Look]:
-    before = [look for look in looks if look.t <= start]
-    within = [look for look in looks if start < look.t < end]
-    after = [look for look in looks if look.t >= end]
-    return [*before[-1:], *within, *after[:1]]
+    begin = max((place for place, look in enumerate(looks) if look.t <= start), default=0)
+    after = next((place for place, look in enumerate(looks) if place > begin and look.t >= end), len(looks))
+    return list(looks[begin : after + 1])
 
 
 def _is_new(old: Look, new: Look) -> bool:
