@@ -208,7 +208,35 @@ def test_a_search_says_what_it_found(load: Ask) -> None:
     assert found["what"] == "concurrency" and found["said"], err
     assert code == (0 if found["value"] is not None else 1)
     assert {level["value"] for level in found["levels"]} <= {1, 2}
-    assert [stage["objectives"][0]["objective"] for stage in run["stages"]][0] == "e2el_median"
+    assert run["stages"][0]["objectives"][0]["objective"] == "e2el_median"
+
+
+def test_answers_that_get_worse_under_load_are_found(ask: Ask, folder: Path) -> None:
+    rows = "".join(f'  - {{question: "say w{n}", answer: "w{n}"}}\n' for n in range(12))
+    (folder / "words.yaml").write_text(
+        f"task_id: words\ntask_type: qa\ndataset:\n{rows}metrics:\n  - name: exact\n"
+    )
+    asked_before = 0
+
+    def forgetful(asked: Asked) -> Any:
+        nonlocal asked_before
+        said = asked.json["messages"][-1]["content"]
+        found = re.search(r"say (w\d+)", said)
+        asked_before += 1
+        # At idle each of the twelve is asked twice; afterwards it forgets.
+        return found[1] if found and asked_before <= 24 else "something else"
+
+    with chatting(forgetful) as service:
+        flags = ("--model", service.url, *LITTLE, "--requests", "60", "--concurrency", "4", "--warmup", "0")
+        checks = ("--check-answers", "words.yaml", "share=0.5")
+        code, out, err = ask("load", *flags, *checks, "--out", "run", "--csv", "rows.csv", "--html", "p.html")
+    assert code == 1, err
+    assert re.search(r"^4 clients: worse; exact 1 at idle, 0 under load", out, re.M), out
+    assert "Answers under load" in (folder / "p.html").read_text()
+    checked = [row["check"] for row in csv.DictReader((folder / "rows.csv").read_text().splitlines())]
+    assert len(checked) == 60 and 20 <= checked.count("1") <= 40
+    # What is shown of times is of the load alone.
+    assert f"{checked.count('0')} ({checked.count('0')} answered, 0 failed)" in out
 
 
 def test_one_document_for_machines(load: Ask) -> None:

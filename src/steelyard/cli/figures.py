@@ -16,7 +16,14 @@ from steelyard.report.load_tables import (
     tabulate_turns,
     tell_totals,
 )
-from steelyard.report.load_words import doubt_load, judge_load, tabulate_stages, tell_outcome
+from steelyard.report.load_words import (
+    doubt_load,
+    judge_load,
+    tabulate_answers,
+    tabulate_stages,
+    tell_answers,
+    tell_outcome,
+)
 from steelyard.report.tables import Table
 from steelyard.store import Run
 
@@ -54,6 +61,9 @@ def describe_load(contents: LoadContents, *, markdown: bool = False, stage: str 
     told = [(one.name, one.server) for one in chosen if one.server]
     if told and len(chosen) <= _MOST_WHOLE:
         parts.append(_draw(tabulate_server(told), markdown=markdown))
+    if contents.answers:
+        words = (f"{item}{printable(line)}" for line in tell_answers(contents.answers))
+        parts += [_draw(tabulate_answers(contents.answers), markdown=markdown), "\n".join(words)]
     outcome = [f"{item}{printable(line)}" for line in tell_outcome(contents)]
     parts += ["\n".join(outcome)] if outcome else []
     if len(chosen) > _MOST_WHOLE:

@@ -17,11 +17,13 @@ from steelyard.cli.screen import printable, tell
 from steelyard.cli.series import read_template, write_flags
 from steelyard.cli.stages import ARRIVING, read_search, read_stages
 from steelyard.errors import Interrupted, UsageError
+from steelyard.loadtest.checks import check_answers
 from steelyard.loadtest.limit import find_limit
 from steelyard.loadtest.running import load
 from steelyard.models.base import Model
 from steelyard.models.references import open_model
 from steelyard.store import Run
+from steelyard.tasks.references import open_task
 from steelyard.timings.objectives import read_limits, read_objectives
 from steelyard.workloads.base import Workload
 from steelyard.workloads.references import open_workload
@@ -73,14 +75,21 @@ def _measure(
         "watch": view,
         "about": describe_asked(asked),
     }
-    try:
-        if "search" not in asked:
-            return load(model, workload, stages=stages, **given)
+    *warmups, stage = stages
+    if "search" in asked:
         what, low, high = read_search(asked["search"])
         sure = {name: asked[name] for name in ("confidence", "tolerance") if name in asked}
-        *warmups, stage = stages
-        ends = {"what": what, "low": low, "high": high}
-        return find_limit(model, workload, stage=stage, warmups=warmups, **ends, **sure, **given)
+        given.update(stage=stage, warmups=warmups, what=what, low=low, high=high, **sure)
+    else:
+        given["stages"] = stages
+    measure = find_limit if "search" in asked else load
+    try:
+        if "check_answers" not in asked:
+            return measure(model, workload, **given)
+        ref, *words = asked["check_answers"]
+        options = read_pairs(words)
+        probes = {name: options.pop(name) for name in ("limit", "share") if name in options}
+        return check_answers(model, workload, open_task(ref, **options), measure=measure, **probes, **given)
     finally:
         if view is not None:
             view.close()

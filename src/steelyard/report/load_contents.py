@@ -85,12 +85,18 @@ class LoadContents:
         return dict(counted.most_common())
 
     @cached_property
-    def columns(self) -> Columns:
+    def everything(self) -> Columns:
         """All requests but those of warm-ups."""
         # numpy is loaded only where single requests matter.
         from steelyard.timings.columns import Columns
 
         return Columns.read(self.run.path)
+
+    @cached_property
+    def columns(self) -> Columns:
+        """The requests of the workload: without those that check answers."""
+        found = self.everything
+        return found.select(~found.check) if found.check.any() else found
 
     @property
     def began(self) -> float:
@@ -107,6 +113,12 @@ class LoadContents:
     def search(self) -> Mapping[str, Any] | None:
         """What a search found, where the stages are those of one."""
         found: Mapping[str, Any] | None = self.run.about.get("search")
+        return found
+
+    @property
+    def answers(self) -> Mapping[str, Any] | None:
+        """What was said of the answers under load, where these were checked."""
+        found: Mapping[str, Any] | None = self.run.about.get("answers")
         return found
 
     def verdicts(self, stage: StageContents) -> list[Verdict]:

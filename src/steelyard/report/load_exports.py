@@ -25,11 +25,11 @@ from steelyard.timings.objectives import Verdict
 from steelyard.timings.rows import COUNTED_BY, STATES, TAKEN_BY
 
 _TEXTS = ("id", "session", "stage", "state", "counted_by", "taken_by", "error")
-_WHOLE = ("turn", "tokens_in", "tokens_out", "events", "sitting", "worker")
+_WHOLE = ("turn", "check", "tokens_in", "tokens_out", "events", "sitting", "worker")
 _TIMES = ("due", "sent", "first_byte", "first_token", "last_token", "done", "lag", "held", "connecting",
           "ttft", "tpot", "e2el")  # fmt: skip
-FIELDS = ("id", "session", "stage", "turn", "state", *_TIMES, "tokens_in", "tokens_out", "counted_by",
-          "events", "taken_by", "sitting", "worker", "error")  # fmt: skip
+FIELDS = ("id", "session", "stage", "turn", "check", "state", *_TIMES, "tokens_in", "tokens_out",
+          "counted_by", "events", "taken_by", "sitting", "worker", "error")  # fmt: skip
 _TOGETHER = 10_000
 
 
@@ -48,6 +48,7 @@ def as_load_document(contents: LoadContents) -> dict[str, Any]:
         "requests": contents.requests,
         "failed": contents.failed,
         "search": contents.search,
+        "answers": contents.answers,
         "stages": [_stage(contents, stage) for stage in contents.stages],
     }
 
@@ -87,7 +88,7 @@ def write_parquet(path: Path, contents: LoadContents) -> None:
 
 def list_rows(contents: LoadContents) -> Iterator[dict[str, Any]]:
     """The requests, many at a time, as columns by their names."""
-    columns, names = contents.columns, iter(contents.columns.names())
+    columns, names = contents.everything, iter(contents.everything.names())
     stages = {stage.number: stage.name for stage in contents.stages}
     for start in range(0, len(columns), _TOGETHER):
         part = columns.select(np.arange(start, min(start + _TOGETHER, len(columns))))
@@ -106,6 +107,7 @@ def list_rows(contents: LoadContents) -> Iterator[dict[str, Any]]:
                 name: getattr(part, name) for name in ("turn", "tokens_in", "tokens_out", "events", "sitting")
             },
             "worker": part.worker,
+            "check": part.check.astype(np.int64),
         }
 
 

@@ -29,7 +29,14 @@ from steelyard.report.load_tables import (
     tabulate_turns,
     tell_totals,
 )
-from steelyard.report.load_words import doubt_load, judge_load, tabulate_stages, tell_outcome
+from steelyard.report.load_words import (
+    doubt_load,
+    judge_load,
+    tabulate_answers,
+    tabulate_stages,
+    tell_answers,
+    tell_outcome,
+)
 from steelyard.report.spending import seconds, size
 from steelyard.report.tables import Table
 from steelyard.timings.clients import Client
@@ -110,8 +117,8 @@ def _view(contents: LoadContents) -> dict[str, Any]:
         "percentiles": list(draw_percentiles(parts)),
         "spreads": list(draw_spreads(parts)),
         "stages": [_stage(stage, named=several) for stage in stages],
-        "checks": None,
-        "check_words": [],
+        "checks": _grid(tabulate_answers(contents.answers)) if contents.answers else None,
+        "check_words": list(tell_answers(contents.answers)) if contents.answers else [],
         "reasons": list_shares(contents.reasons),
         "server": _server(stages),
         "server_charts": list(draw_server(contents.looks, contents.began, end=end, marks=marks)),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from steelyard.report.load_contents import LoadContents, StageContents
 from steelyard.report.load_tables import rate, tabulate_levels
-from steelyard.report.tables import Table
+from steelyard.report.tables import Cell, Figure, Table
 
 _MOST_REASONS = 8
 _FEWEST_LEVELS = 3
 _NEARLY = 0.95
+_BAD_ANSWERS = ("worse", "mixed up")
 
 
 def doubt_load(contents: LoadContents) -> Iterator[str]:
@@ -28,9 +30,12 @@ def doubt_load(contents: LoadContents) -> Iterator[str]:
 def judge_load(contents: LoadContents) -> bool:
     """Whether a run came to its end, answered all, and kept what was to be kept.
 
-    Where an objective says how many may fail, that many may; a search is to have found something.
+    Where an objective says how many may fail, that many may; a search is to have found something, and
+    answers that were checked are not to have got worse.
     """
     if contents.state != "done" or not contents.stages:
+        return False
+    if any(level["verdict"] in _BAD_ANSWERS for level in (contents.answers or {}).get("levels", ())):
         return False
     if contents.search is not None:
         return contents.search.get("value") is not None
@@ -63,6 +68,32 @@ def tell_outcome(contents: LoadContents) -> Iterator[str]:
                 yield f"{stage.name}: {verdict}" if several else str(verdict)
     for reason, count in list(contents.reasons.items())[:_MOST_REASONS]:
         yield f"{count:,} × {reason}"
+
+
+def tabulate_answers(answers: Mapping[str, Any]) -> Table:
+    """What became of the answers at each level, a row a metric."""
+    rows: list[list[Cell]] = []
+    for level in answers["levels"]:
+        head: list[Cell] = [level["name"], level["verdict"], level["asked"], level["failed"]]
+        differing = level["differing"]
+        head.append(None if differing is None else f"{100 * differing:.1f} %")
+        for one in level["metrics"] or [{}]:
+            numbers = [Figure(one.get(name), 3) for name in ("before", "after", "low", "high")]
+            rows.append([*head, one.get("metric"), *numbers, Figure(one.get("adjusted"), 4)])
+    columns = ("stage", "verdict", "asked", "failed", "other words", "metric", "at idle", "under load",
+               "difference from", "to", "p")  # fmt: skip
+    return Table(columns, rows)
+
+
+def tell_answers(answers: Mapping[str, Any]) -> Iterator[str]:
+    """What became of the answers in words, with an example where they were mixed up."""
+    idle = answers["idle"]
+    if idle.get("differing"):
+        yield f"even at idle {100 * idle['differing']:.1f} % of the answers are other words when asked again"
+    for level in answers["levels"]:
+        yield level["said"]
+        for one in level["mixed"][:1]:
+            yield f"  {one['sample']} was answered what {one['other']} is: {one['text']}"
 
 
 def _tell_most(stages: Sequence[StageContents]) -> str | None:

@@ -121,7 +121,8 @@ def _describe_levels(parser: Parser) -> None:
         "--check-answers",
         nargs="+",
         metavar=("TASK", VALUES),
-        help="also ask what a task asks, idle and under each load, and say whether answers get worse",
+        help="ask the questions of a task too, idle and among the load, and say whether answers get worse; "
+        "limit=100 questions, share=0.1 of the load",
     )
 
 
