@@ -241,12 +241,15 @@ def test_what_cannot_be_is_said_before_anything_is_asked(tmp_path: Path) -> None
     cases: list[tuple[dict[str, Any], str]] = [
         ({"resume": True, "out": None}, "nothing to resume"),
         ({"workers": 0}, "workers is 0"),
+        ({"workers": 2}, "Shout is asked by this process alone"),
+        ({"stages": [WARM]}, "nothing to measure"),
+        ({"stages": [CLOSED, Stage(name="x")]}, "nothing says how much is asked"),
         ({"slo": "ttft_p99"}, "ttft_p99"),
         ({"goodput": "nothing=5"}, "nothing"),
     ]
     for options, said in cases:
         with pytest.raises(UsageError, match=said):
-            load(model, Numbered(), stages=[CLOSED], **{"out": tmp_path / "run", **options})
+            load(model, Numbered(), **{"stages": [CLOSED], "out": tmp_path / "run", **options})
     assert not (tmp_path / "run").exists()
 
 

@@ -59,7 +59,7 @@ class Alone:
                 await asyncio.wait(waiting, timeout=_PAUSE, return_when=asyncio.FIRST_COMPLETED)
                 if self._doubting is not None and self._doubting.done():
                     why, self._doubting = self._doubting.result(), None
-                    if why is not None:
+                    if why is not None and not measuring.tally.done:
                         raise Refused(why)
                 if watch is not None:
                     self._tell(pulse, watch, measuring.tally.say(), clock() - began, lately.take())

@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 
 from steelyard.engine import run as run_to_end
+from steelyard.errors import SteelyardError
 from steelyard.loadtest.measuring import Orders, Outcome, Refused
 from steelyard.loadtest.sessions import Share
 from steelyard.loadtest.ticks import Pulse, Watch, pulse_of
@@ -64,6 +65,7 @@ class Crew:
         self._orders, self._shard = orders, shard
         self._hands: list[_Hand] = []
         self._trusted = False
+        self._refusal: SteelyardError | None = None
 
     def run(self, share: Share, *, workers: int, watch: Watch | None) -> Outcome:
         """Have so many processes measure a stage to its end."""
@@ -155,6 +157,10 @@ class Crew:
     def _take(self, hand: _Hand, message: Message, pulse: Pulse, elapsed: float) -> None:
         if (tick := message.get("tick")) is not None:
             self._trusted = self._trusted or tick["done"] > 0
+            if self._refusal is not None and not tick["done"]:
+                raise Refused(self._refusal)
+            # It was away, and is back.
+            self._refusal = None
             pulse.hear(hand.number, tick, elapsed)
         elif "ready" in message:
             hand.ready = True
@@ -163,9 +169,7 @@ class Crew:
         elif (error := message.get("doubt")) is not None and not self._trusted:
             # Asked here and not where it failed, for there it would be part of the load.
             self._trusted = True
-            why = run_to_end(self._orders.model.doubt(error))
-            if why is not None:
-                raise Refused(why)
+            self._refusal = run_to_end(self._orders.model.doubt(error))
         elif (told := message.get("broken")) is not None:
             hand.lost = told["message"]
             hand.end()

@@ -105,6 +105,8 @@ def _check(
         raise UsageError("nothing to resume", hint="name the folder of the run")
     for stage in () if callable(stages) else stages:
         check_stage(stage)
+    if not callable(stages) and all(stage.warmup for stage in stages):
+        raise UsageError("there is nothing to measure", hint="a stage that is no warm-up")
     check_workers(workers)
     if slo is not None:
         read_objectives(slo)

@@ -66,6 +66,7 @@ class Sitting:
         """Measure all stages that are not measured yet, and note in the run how it ended."""
         self._entries: list[Entry] = list(self.run.about.get("stages", []))
         self._warmups: list[Entry] = list(self.run.about.get("warmups", []))
+        self.run.about["reason"] = None
         try:
             self._measure_all()
         except (KeyboardInterrupt, asyncio.CancelledError) as error:
@@ -89,10 +90,8 @@ class Sitting:
                 warmups.append(stage)
                 continue
             number = len(self.results)
-            entry = self._entry(number, stage)
-            left = None if entry is None else find_left(self.run.path, number, self._seeded(stage), entry)
-            if entry is not None and left is not None and (entry["state"] == "done" or left.nothing):
-                entry["reached"] = max(entry["reached"], left.reached)
+            left = self._find_left(number, stage)
+            if left is not None and left.nothing:
                 self._note_result(number, done=True)
                 warmups.clear()
                 continue
@@ -104,7 +103,7 @@ class Sitting:
                 self._end("partial", lost)
                 return
         self._close()
-        self.run.update(state="done", reason=None)
+        self.run.update(state="done")
 
     def _plan(self) -> Iterator[tuple[Stage, bool]]:
         """The stages, each with whether it is known to be the last."""
@@ -115,15 +114,19 @@ class Sitting:
         for place, stage in enumerate(self.stages, 1):
             yield stage, place == len(self.stages)
 
-    def _entry(self, number: int, stage: Stage) -> Entry | None:
-        """What the run holds of a stage already; a different one in its place is an error."""
+    def _find_left(self, number: int, stage: Stage) -> Left | None:
+        """What is left of a stage that the run holds already; a different one in its place is an error."""
         if number >= len(self._entries):
             return None
         entry = self._entries[number]
         if changed := differences(asdict(stage_of(entry)), asdict(stage)):
             message = f"{self.run.path}: stage {number} was another one: {'; '.join(changed)}"
             raise RunMismatch(message, hint="ask for the stages that it had, or start a new run")
-        return entry
+        if entry["state"] == "done":
+            return Left((), None, None)
+        left = find_left(self.run.path, number, self._seeded(stage), entry)
+        entry["reached"] = max(entry["reached"], left.reached)
+        return left
 
     def _warm_up(self, stage: Stage, number: int, nth: int) -> None:
         """Ask what nobody counts; what warmed up before a stage does so again where that is gone on with."""
