@@ -14,6 +14,7 @@ import pytest
 from workload_maker import Numbered
 
 from chat_service import chatting, refusal
+from faulty_service import reply
 from steelyard import LocalModel, Model, Record, Request, Response, Run, Stage, load, open_model
 from steelyard.errors import RunMismatch, SteelyardError, UsageError
 from steelyard.loadtest.ticks import Tick
@@ -294,3 +295,15 @@ def test_a_load_may_be_begun_within_an_async_program(tmp_path: Path, apart: bool
     with chatting() as service:
         run = asyncio.run(main(service.url))
     assert (run.about["state"], run.about["results"][0]["ok"]) == ("done", 12)
+
+
+def test_what_the_service_tells_of_itself_is_kept_beside(tmp_path: Path) -> None:
+    told = b"# TYPE vllm:num_requests_running gauge\nvllm:num_requests_running 3\n"
+    with chatting() as service:
+        chat = service.script[0]
+        service.script[0] = lambda asked: reply(body=told) if asked.target == "/metrics" else chat(asked)
+        run = measure(service.url, tmp_path / "run", scrape=None, workers=2)
+    lines = [json.loads(line) for line in (run.path / "server.jsonl").read_text().splitlines()]
+    # Once before and once behind each stage, the warm-up among them.
+    assert len(lines) >= 6
+    assert all(3 in line["values"].values() and line["t"] > 1e9 for line in lines)

@@ -30,6 +30,9 @@ class Alone:
         self._measuring: Measuring | None = None
         self._doubting: asyncio.Task[SteelyardError | None] | None = None
 
+    def hire(self, workers: int) -> None:
+        """There is one."""
+
     def run(self, share: Share, *, workers: int, watch: Watch | None) -> Outcome:
         """Measure a stage to its end."""
         return self._finish(self._run(share, watch))

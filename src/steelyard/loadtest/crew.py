@@ -69,7 +69,7 @@ class Crew:
 
     def run(self, share: Share, *, workers: int, watch: Watch | None) -> Outcome:
         """Have so many processes measure a stage to its end."""
-        self._hire(workers)
+        self.hire(workers)
         team = self._hands[:workers]
         try:
             return self._run(share, team, watch)
@@ -87,7 +87,8 @@ class Crew:
             if hand.lost is None:
                 hand.end()
 
-    def _hire(self, workers: int) -> None:
+    def hire(self, workers: int) -> None:
+        """Have at least so many processes."""
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()

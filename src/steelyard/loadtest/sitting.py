@@ -36,6 +36,10 @@ _CHANGED = ("state", "reason", "stages", "warmups", "results")
 class Measurers(Protocol):
     """Who measures: this process, or some that it watches."""
 
+    def hire(self, workers: int) -> None:
+        """Have at least so many ready."""
+        ...
+
     def run(self, share: Share, *, workers: int, watch: Watch | None) -> Outcome:
         """Measure a stage to its end."""
         ...
@@ -181,8 +185,10 @@ class Sitting:
             skipped=left.skipped,
             left=left.seconds,
         )
+        workers = count_workers(self.workers, self.orders.workload, stage, self._entries)
+        # Before there is a thread here that a new process would have half of.
+        self.measurers.hire(workers)
         with self.scraping():
-            workers = count_workers(self.workers, self.orders.workload, stage, self._entries)
             return self.measurers.run(share, workers=workers, watch=self.watch)
 
     def _seeded(self, stage: Stage) -> Stage:
