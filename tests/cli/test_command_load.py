@@ -80,6 +80,7 @@ def test_what_has_no_load_is_a_closed_loop_of_a_while() -> None:
         ({"rate": 5.0, "concurrency": 3, "arrival": "constant"}, ["5/s constant, at most 3"]),
         ({"rate": 5.0, "burstiness": 0.5}, ["5/s gamma"]),
         ({"rate": 20.0, "ramp_from": 1.0, "ramp_for": 60.0}, ["1 to 20/s"]),
+        ({"rate": 20.0, "ramp_from": 1.0, "ramp_for": 9.0, "burstiness": 0.5}, ["1 to 20/s"]),
         ({"rate": 20.0, "arrival": "burst", "burst": 4}, ["20/s burst"]),
         ({"arrival": "at_once", "requests": 200}, ["200 at once"]),
         ({"concurrency": 100, "pressure": 5.0}, ["100 clients, 5/s join"]),

@@ -92,7 +92,7 @@ def test_a_page_is_whole_and_fetches_nothing(one: LoadContents, three: LoadConte
         assert not re.search(r"\bnan\b", page, re.I)
     page = draw_load_page([one])
     for said in ("Over time", "Each request", "TTFT by percentile", "Distributions", "by turn", "The server",
-                 "Why requests failed", "status 503: busy", "ttft_p99 &lt;= 1 s: kept", "KV cache used",
+                 "Why requests failed", "status 503: busy", "ttft_p99 &lt;= 1000 ms: kept", "KV cache used",
                  "How late the client sent", "Share of the time that its loop was busy"):  # fmt: skip
         assert said in page, said
     page = draw_load_page([three])

@@ -207,8 +207,10 @@ def _span(text: str, read: Callable[[str], Any], what: str) -> Iterator[Any]:
 
 def _arrival_of(given: Mapping[str, Any]) -> str | None:
     """How requests arrive, as far as it is said; what contradicts it is an error."""
+    rises = {"ramp", "ramp_from", "ramp_for"} & given.keys() or given.get("arrival") == "ramp"
     implied = {
-        "burstiness": "gamma",
+        # A ramp may come in bursts, too.
+        "burstiness": "ramp" if rises else "gamma",
         "burst": "burst",
         "ramp": "ramp",
         "ramp_from": "ramp",
