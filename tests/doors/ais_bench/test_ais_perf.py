@@ -137,4 +137,5 @@ def test_what_lies_where(project: Project) -> None:
         # What is whole is not measured again.
         assert project.call("--mode", "perf", "--reuse")[0] == out
         assert len(service.told) == asked
-    assert project.call("--mode", "viz", code=1)[1] != ""
+    _, err = project.call("--mode", "eval", code=2)
+    assert "chat/demo_gsm8k was a load test in this sitting" in err

@@ -272,3 +272,22 @@ def test_what_the_service_says_of_itself(project: Project) -> None:
     with telling(wait=0.1, metrics=[1]) as service:
         out, _ = project.call(*words(service))
     assert re.search(r"^prefix cache hits +40\.0 %$", out, re.M)
+
+
+def test_interrupted_it_says_how_to_go_on(project: Project) -> None:
+    with telling(wait=0.15, pause=0.0) as service:
+        command = words(service, "--num-warmups", "0", tokens=1, batch=1)
+        process = project.start(*command)
+        while len(service.told) < 2:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=30)
+        (home,) = project.outputs()
+        assert process.returncode == 130
+        assert f"--reuse {home.name}" in err
+        out, _ = project.run("--mode", "perf", "--reuse")
+    assert re.search(r"^Success Requests +total +8$", out, re.M)
+    assert sorted(one["id"] for one in details(home, "chat", "demo_gsm8k") if one["success"]) == list(
+        range(8)
+    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ais_bench.benchmark.cli.asking import class_of, open_configured
+from ais_bench.benchmark.cli.asking import class_of, is_begun, open_configured
 from ais_bench.benchmark.models.api_models.base_api import BaseAPIModel
 from ais_bench.benchmark.models.api_models.hung import check_streams
 from ais_bench.benchmark.models.counting import Counted, OwnCounts
@@ -60,14 +60,16 @@ def check_trial(trial: Trial, wishes: Wishes) -> None:
 def measure_trial(trial: Trial, *, outputs: Outputs, wishes: Wishes, about: Mapping[str, Any]) -> None:
     """Ask all that was not asked yet, at the moments that the traffic says."""
     folder, log = outputs.run(trial.abbr, trial.name), Log(outputs.log(trial.abbr, trial.name))
-    goes_on = (folder / "run.json").exists()
+    goes_on = is_begun(trial.title, folder, "load")
     log.note(f"{trial.title}: {'going on' if goes_on else 'begun'}")
     model = open_streamed(trial.model)
     try:
         workload = trial.load.open(model)
         for remark in getattr(workload, "remarks", ()):
-            log.note(f"{trial.title}: {remark}")
-            tell(f"{trial.title}: {printable(remark)}")
+            # The engine's option is the model's path here.
+            told = f"{trial.title}: {remark.replace('tokenizer=FOLDER', 'path=FOLDER of the model')}"
+            log.note(told)
+            tell(printable(told))
         questions = _count(workload, trial, wishes)
         stages = stages_of(trial.model, wishes, questions=questions, recorded=trial.load.recorded)
         asked = Endless(workload) if wishes.pressure is not None else workload
