@@ -136,19 +136,33 @@ def test_where_nothing_keeps_the_objectives_it_ends() -> None:
     assert 5 < len(stages) < 20
 
 
-def test_a_client_that_is_the_limit_ends_the_search() -> None:
+def spoiling(spoils: Callable[[int, float], bool]) -> Callable[[Sequence[Stage]], Callable[[int], Look]]:
+    """A sharp limit at 100/s, and looks that the client spoils."""
+
     def make(stages: Sequence[Stage]) -> Callable[[int], Look]:
         honest = sharp(100, stages)
 
         def look(number: int) -> Look:
-            spoiled = "the client spoiled this run" if (stages[number].rate or 0) >= 8 else None
+            spoiled = "the client spoiled this run" if spoils(number, stages[number].rate or 0) else None
             return replace(honest(number), spoiled=spoiled)
 
         return look
 
-    found, _ = search(make)
+    return make
+
+
+def test_a_client_that_is_the_limit_ends_the_search() -> None:
+    found, stages = search(spoiling(lambda number, rate: rate >= 8))
     assert (found.value, found.missed) == (4, None)
     assert found.ended == "ended at 8/s: the client spoiled this run"
+    assert [stage.name for stage in stages] == ["1/s", "2/s", "4/s", "8/s", "8/s, look 2"]
+
+
+def test_a_hiccup_of_the_client_costs_a_look() -> None:
+    found, stages = search(spoiling(lambda number, rate: number == 3))
+    assert found.ended is None and found.value is not None and 95 < found.value <= 100
+    assert [stage.rate for stage in stages[2:6]] == [4, 8, 8, 16]
+    assert 3 not in [number for level in found.levels for number in level.looks]
 
 
 def test_what_cannot_be_told_is_said_and_not_claimed() -> None:

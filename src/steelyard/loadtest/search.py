@@ -27,6 +27,8 @@ LONGEST = 16
 _LEAST = 1 / 1024
 _MOST_LOOKS = 80
 _HOPELESS = 0.25
+_MOST_SPOILED = 2
+"""How often a client may be late at a level before it is the limit; once may be a hiccup of the machine."""
 
 Steps = Generator[Stage, "Look", "Outcome"]
 
@@ -48,7 +50,7 @@ class Level:
     length: float = 0.0
     verdict: str = "open"
     leaning: bool = False
-    told: bool = True
+    spoiled: int = 0
     judgements: Sequence[Judgement] = ()
 
     @property
@@ -169,19 +171,21 @@ class Search:
                 return self._conclude(f"it was ended after {_MOST_LOOKS} stages")
             level = self._levels.setdefault(value, Level(value))
             look = yield self._stage_of(level)
-            level.looks.append(self._asked)
-            level.length += 2.0 ** max(len(level.looks) - 2, 0)
             self._asked += 1
             if look.spoiled is not None:
-                level.told = False
-                return self._conclude(f"ended at {name_level(self.what, value)}: {look.spoiled}")
+                level.spoiled += 1
+                if level.spoiled == _MOST_SPOILED:
+                    return self._conclude(f"ended at {name_level(self.what, value)}: {look.spoiled}")
+                continue
+            level.looks.append(self._asked - 1)
+            level.length += 2.0 ** max(len(level.looks) - 2, 0)
             self._decide(level)
             value = self._next()
         return self._conclude(None)
 
     def _stage_of(self, level: Level) -> Stage:
-        stage, again = self.stage, len(level.looks)
-        longer = 2 ** max(again - 1, 0)
+        stage, again = self.stage, len(level.looks) + level.spoiled
+        longer = 2 ** max(len(level.looks) - 1, 0)
         name = name_level(self.what, level.value) + (f", look {again + 1}" if again else "")
         return replace(
             stage,
@@ -282,13 +286,11 @@ class Search:
 
     def _conclude(self, ended: str | None) -> Outcome:
         levels = sorted(self._levels.values(), key=lambda level: level.value)
-        never = min(
-            (level.value for level in levels if level.verdict == "missed" and level.told), default=None
-        )
+        never = min((level.value for level in levels if level.verdict == "missed"), default=None)
         kept = [
             level.value
             for level in levels
-            if level.verdict == "kept" and level.told and (never is None or level.value < never)
+            if level.verdict == "kept" and (never is None or level.value < never)
         ]
         value = max(kept, default=None)
         between = [
