@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from steelyard.errors import GivenUp, UsageError, describe
 from steelyard.models.base import Model, clock
 from steelyard.models.scores import check_scores
-from steelyard.pacing import Timer
+from steelyard.pacing import Timer, attending
 from steelyard.types import Request, Response, Timing
 
 T = TypeVar("T")
@@ -278,6 +278,11 @@ class _Arrivals(_Execution):
         self.stalled = False
         self.held: deque[asyncio.Future[float]] = deque()
         self.loop = asyncio.get_running_loop()
+
+    async def finish(self, grace: float | None, deadline: float | None, begun: float | None) -> None:
+        # A model that computes in this process is not to delay what is due.
+        with attending():
+            await super().finish(grace, deadline, begun)
 
     def proceed(self, freed: bool = False) -> None:
         begun = now = clock()

@@ -149,6 +149,10 @@ class LocalModel(Model):
     def free(self) -> None:
         """Let go of cached memory after a batch did not fit."""
 
+    def under_load(self, *, keep: bool = True) -> Model:
+        """The same model, whose time begins when it is asked: waiting for a batch is part of it."""
+        return _Waited(self)
+
     def listener(self, request: Request) -> Listener | None:
         """Who hears the answer to a request of the batch under way while it is written, if anybody."""
         return None if self.__batches is None else self.__batches.listeners.get(id(request))
@@ -229,3 +233,25 @@ class LocalModel(Model):
             self.__batches = None
 
     __batches: Batches | None = None
+
+
+class _Waited(Model):
+    """A local model as who waits for it sees it."""
+
+    def __init__(self, model: LocalModel) -> None:
+        self._model = model
+        self.chat, self.concurrency, self.options = model.chat, model.concurrency, model.options
+
+    @property
+    def name(self) -> str:
+        return self._model.name
+
+    def identity(self) -> Mapping[str, Any]:
+        return self._model.identity()
+
+    async def ask(self, request: Request) -> Response:
+        sent = clock()
+        # What is cut is not written on, so that it is in nobody's way.
+        response = await self._model.attend(request)
+        timing = response.timing or Timing(due=sent, sent=sent, done=clock())
+        return replace(response, timing=replace(timing, due=sent, sent=sent))
