@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from faulty_service import Asked, Service, reply, serving
+from steelyard import Stage, load
 from steelyard.errors import UsageError
 from steelyard.loadtest.scraping import Scraper, find_places, keep_looking, open_scraper
 from steelyard.models.base import LocalModel
@@ -133,3 +134,21 @@ def test_where_it_is_looked(tmp_path: Path) -> None:
     assert find_places(Shout()) == []
     with pytest.raises(UsageError, match="every"):
         Scraper([], tmp_path / "server.jsonl", every=0)
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/nothing"])
+def test_a_load_looks_at_the_server_and_says_where_it_cannot(path: str, tmp_path: Path) -> None:
+    with Server({"shout": Shout()}, port=0, wires="openai") as server:
+        model = HttpModel(f"{server.url}/v1", wire=OpenAI(model="shout"))
+        stage = Stage(name="2 clients", requests=20, concurrency=2)
+        prompts: Any = ["one", "two"]
+        run = load(
+            model, prompts * 10, stages=[stage], out=tmp_path / "run", workers=1, scrape=server.url + path
+        )
+        model.close()
+    seen = read_server(run.path)
+    if path == "/metrics":
+        assert run.about.get("metrics") is None
+        assert summarize(seen, seen[0].t, seen[-1].t)["requests"] == 20
+    else:
+        assert seen == [] and "no metrics of the server" in run.about["metrics"]

@@ -140,7 +140,15 @@ def _scraping(
     if scrape is False or (given is None and not model.elsewhere):
         return contextlib.nullcontext
     scraper = open_scraper(model, run.path / "server.jsonl", given=given)
-    return lambda: keep_looking(scraper) if scraper.places else contextlib.nullcontext()
+
+    @contextlib.contextmanager
+    def looking() -> Iterator[None]:
+        with keep_looking(scraper):
+            yield
+        if run.about.get("metrics") != scraper.trouble:
+            run.update(metrics=scraper.trouble)
+
+    return looking if scraper.places else contextlib.nullcontext
 
 
 @contextlib.contextmanager
