@@ -196,11 +196,22 @@ def test_one_document_says_it_all(one: LoadContents) -> None:
 
 def test_a_run_that_was_killed_is_measured_from_its_shards(tmp_path: Path) -> None:
     records = make_records(stage=0, start=0.2, rate=20, count=50)
-    run = make_load_run(tmp_path / "run", [(plan("20/s", 20), records)], state="running")
-    contents = read_load(Run.open(run.path))
-    assert contents.stages[0].performance.total == 50
-    assert next(iter(doubt_load(contents))) == "this run is running: 50 requests were measured"
+    path = tmp_path / "run"
+    run = make_load_run(path, [(plan("20/s", 20), records)], state="running", goodput="ttft=10s")
+    run.update(stages=[{**run.about["stages"][0], "state": "running"}])
+    run.update(results=[{**read_load(run).stages[0].performance.to_dict(), "total": 3}])
+    run.log.touch()
+    contents = read_load(Run.open(path))
+    # What an earlier sitting left is not all that there is.
+    performance = contents.stages[0].performance
+    assert (performance.total, performance.good, performance.partial) == (50, 50, True)
+    killed = "this run is partial: 50 requests were measured (it was killed; --resume goes on with it)"
+    assert contents.state == "partial" and next(iter(doubt_load(contents))) == killed
     assert not judge_load(contents)
+    run.lock()
+    alive = read_load(Run.open(path))
+    assert next(iter(doubt_load(alive))) == "this run is running: 50 requests were measured"
+    run.close()
     empty = make_load_run(tmp_path / "few", [(plan("20/s", 20), records[:1])], state="interrupted")
     assert "<svg" in draw_load_page([read_load(empty)])
 

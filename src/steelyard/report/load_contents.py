@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ import msgspec
 
 from steelyard.errors import UsageError
 from steelyard.store import Run
-from steelyard.timings.objectives import Objectives, Verdict, read_objectives
+from steelyard.timings.objectives import Objectives, Verdict, read_limits, read_objectives
 from steelyard.timings.performance import Performance, measure
 from steelyard.timings.serverside import Look, read_server, summarize
 from steelyard.timings.shards import shards_of
@@ -63,8 +63,13 @@ class LoadContents:
 
     @property
     def state(self) -> str:
-        """done, running, stopped, interrupted or partial."""
-        return str(self.run.about.get("state"))
+        """done, running, stopped, interrupted or partial, which is also what was killed."""
+        return "partial" if self.was_killed else str(self.run.about.get("state"))
+
+    @cached_property
+    def was_killed(self) -> bool:
+        """Whether it ended without a word: it says that it is running, and nobody writes to it."""
+        return self.run.is_abandoned
 
     @property
     def failed(self) -> int:
@@ -144,14 +149,17 @@ def read_load(run: Run) -> LoadContents:
         raise UsageError(f"{run.path} is no load run", hint="steelyard load makes one")
     contents = LoadContents(run, [], read_server(run.path), _read_sittings(run.path))
     known = {result.get("stage"): result for result in run.about.get("results") or []}
+    goodput = run.about.get("goodput")
+    limits = read_limits(goodput) if goodput else None
     for number, plan in enumerate(run.about.get("stages") or []):
-        if number in known:
+        # Of a stage that was gone on with there may be figures of an earlier sitting.
+        if number in known and plan.get("state") != "running":
             performance = Performance.from_dict(known[number])
         else:
             columns = contents.columns.of_stage(number)
             if not len(columns):
                 continue
-            performance = measure(columns)
+            performance = replace(measure(columns, limits=limits), partial=True)
         contents.stages.append(
             StageContents(number, str(plan.get("name") or f"stage {number + 1}"), plan, performance,
                           _summarize(contents, plan))

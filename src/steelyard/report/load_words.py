@@ -19,6 +19,7 @@ def doubt_load(contents: LoadContents) -> Iterator[str]:
     """Why a reader should not lean on a run, its state first."""
     reason = contents.run.about.get("reason")
     if contents.state != "done":
+        reason = "it was killed; --resume goes on with it" if contents.was_killed else reason
         why = f" ({reason})" if reason else ""
         yield f"this run is {contents.state}: {contents.requests:,} requests were measured{why}"
     for stage in contents.stages:
