@@ -137,5 +137,6 @@ def test_what_lies_where(project: Project) -> None:
         # What is whole is not measured again.
         assert project.call("--mode", "perf", "--reuse")[0] == out
         assert len(service.told) == asked
-    _, err = project.call("--mode", "eval", code=2)
-    assert "chat/demo_gsm8k was a load test in this sitting" in err
+    for mode in ("eval", "viz", "infer"):
+        _, err = project.call("--mode", mode, "--reuse", code=2)
+        assert "chat/demo_gsm8k was a load test in this sitting" in err

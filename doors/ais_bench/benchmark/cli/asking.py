@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -51,7 +50,7 @@ def ask(pair: Pair, outputs: Outputs, *, about: Mapping[str, Any]) -> None:
     """Ask a model all that is not answered yet, and write its predictions."""
     folder, batch = outputs.run(pair.abbr, pair.batch.name), pair.batch
     log = Log(outputs.log(pair.abbr, batch.name))
-    goes_on = is_begun(pair.title, folder, "evaluation")
+    goes_on = outputs.holds(pair.abbr, pair.name, "evaluation")
     log.note(f"{pair.title}: {'going on' if goes_on else 'begun'}")
     line = ProgressLine(pair.title)
 
@@ -87,7 +86,7 @@ def ask(pair: Pair, outputs: Outputs, *, about: Mapping[str, Any]) -> None:
 def score(pair: Pair, outputs: Outputs) -> None:
     """Score the stored answers of a pair anew."""
     folder = outputs.run(pair.abbr, pair.batch.name)
-    if not is_begun(pair.title, folder, "evaluation"):
+    if not outputs.holds(pair.abbr, pair.name, "evaluation"):
         raise UsageError(f"{pair.title} has no answers in {outputs.root}", hint="--mode infer asks for them")
     _check_data(pair, Run.open(folder))
     rescore(folder, pair.batch.task.metrics, extract=pair.batch.task.extract)
@@ -106,17 +105,6 @@ def _check_data(pair: Pair, run: Run) -> None:
 def _data_of(identity: Mapping[str, Any]) -> Mapping[str, Any]:
     parts = identity.get("parts") or {"data": identity}
     return {name: part.get("data") for name, part in parts.items()}
-
-
-def is_begun(title: str, folder: Path, kind: str) -> bool:
-    """Whether there is a run to go on with; one of another kind is refused."""
-    if not (folder / "run.json").exists():
-        return False
-    if (found := Run.open(folder).about.get("kind")) != kind:
-        words = {"load": "a load test", "evaluation": "asked for answers"}
-        message = f"{title} was {words.get(str(found), 'something else')} in this sitting"
-        raise UsageError(message, hint="a load test is a sitting of its own: begin one without --reuse")
-    return True
 
 
 def open_configured(config: Mapping[str, Any]) -> Model:

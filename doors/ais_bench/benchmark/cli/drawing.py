@@ -61,7 +61,7 @@ def draw_page(pairs: Sequence[Pair], outputs: Outputs) -> str:
 def _doubt(pair: Pair, outputs: Outputs) -> tuple[bool, list[str]]:
     """Whether a pair is complete, and what there is to be said of its answers."""
     folder = outputs.run(pair.abbr, pair.batch.name)
-    if not (folder / "run.json").exists():
+    if not outputs.holds(pair.abbr, pair.name, "evaluation"):
         return True, []
     run = Run.open(folder)
     results = stored_results(run)
@@ -74,7 +74,8 @@ def _doubt(pair: Pair, outputs: Outputs) -> tuple[bool, list[str]]:
 
 def _contents(pair: Pair, outputs: Outputs, *, keep: int = 0) -> Contents | None:
     folder = outputs.run(pair.abbr, pair.batch.name)
-    return read_contents(Run.open(folder), keep=keep) if (folder / "run.json").exists() else None
+    there = outputs.holds(pair.abbr, pair.name, "evaluation")
+    return read_contents(Run.open(folder), keep=keep) if there else None
 
 
 def _written(prompt: Prompt) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ais_bench.benchmark.cli.asking import class_of, is_begun, open_configured
+from ais_bench.benchmark.cli.asking import class_of, open_configured
 from ais_bench.benchmark.models.api_models.base_api import BaseAPIModel
 from ais_bench.benchmark.models.api_models.hung import check_streams
 from ais_bench.benchmark.models.counting import Counted, OwnCounts
@@ -60,7 +60,7 @@ def check_trial(trial: Trial, wishes: Wishes) -> None:
 def measure_trial(trial: Trial, *, outputs: Outputs, wishes: Wishes, about: Mapping[str, Any]) -> None:
     """Ask all that was not asked yet, at the moments that the traffic says."""
     folder, log = outputs.run(trial.abbr, trial.name), Log(outputs.log(trial.abbr, trial.name))
-    goes_on = is_begun(trial.title, folder, "load")
+    goes_on = outputs.holds(trial.abbr, trial.name, "load")
     log.note(f"{trial.title}: {'going on' if goes_on else 'begun'}")
     model = open_streamed(trial.model)
     try:

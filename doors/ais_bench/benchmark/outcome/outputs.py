@@ -19,7 +19,9 @@ from pathlib import Path
 from time import strftime
 
 from steelyard.errors import StoreError, UnknownName, UsageError
+from steelyard.store import Run
 
+_KINDS = {"load": "a load test", "evaluation": "asked for answers"}
 _TIME = re.compile(r"\d{8}_\d{6}(_\d+)?")
 
 
@@ -37,6 +39,16 @@ class Outputs:
     def run(self, model: str, name: str) -> Path:
         """The run of a model and a data set."""
         return self.root / "runs" / file_name(model) / file_name(name)
+
+    def holds(self, model: str, name: str, kind: str) -> bool:
+        """Whether there is a run of a model and a data set; one of another kind is refused."""
+        folder = self.run(model, name)
+        if not (folder / "run.json").exists():
+            return False
+        if (found := Run.open(folder).about.get("kind")) != kind:
+            message = f"{model}/{name} was {_KINDS.get(str(found), 'something else')} in this sitting"
+            raise UsageError(message, hint=f"name one in which it was {_KINDS[kind]}: --reuse TIME")
+        return True
 
     def predictions(self, model: str, name: str, *, failed: bool = False) -> Path:
         """The answers to a data set, or what became of those that failed."""

@@ -77,7 +77,7 @@ def read_summarizer(given: Mapping[str, Any]) -> Wanted:
 def show_run(model: str, name: str, outputs: Outputs, wanted: Wanted) -> Shown:
     """What the run of a load test shows; its files are written on the way."""
     folder = outputs.run(model, name)
-    if not (folder / "run.json").exists():
+    if not outputs.holds(model, name, "load"):
         hint = "--mode perf measures it"
         raise UsageError(f"{model}/{name} was not measured in {outputs.root}", hint=hint)
     contents = read_load(Run.open(folder))
