@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from steelyard import Stage
 from steelyard.errors import UsageError
 from steelyard.loadtest import staffing
 from steelyard.loadtest.staffing import check_workers, count_workers
+from steelyard.loadtest.vitals import raise_file_limit
 
 
 @pytest.fixture(autouse=True)
@@ -57,3 +59,15 @@ def test_whoever_says_how_many_gets_them_but_none_without_work() -> None:
     for odd in (0, -1, "many"):
         with pytest.raises(UsageError, match="workers is"):
             check_workers(odd)
+
+
+def test_a_process_may_open_all_files_that_it_is_allowed_to() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (512, before[1]))
+        raise_file_limit(300)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (before[1], before[1])
+        with pytest.raises(UsageError, match="connections at once are more than a process may open"):
+            raise_file_limit(before[1] + 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

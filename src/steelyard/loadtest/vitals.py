@@ -68,13 +68,13 @@ def tell_usage() -> dict[str, Any]:
 
 
 def raise_file_limit(wanted: int) -> None:
-    """Let this process have so many open files; a UsageError where it must not."""
+    """Let this process open as many files as it may; a UsageError where these are fewer than wanted."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return
-    if hard != resource.RLIM_INFINITY and hard < wanted:
-        hint = f"ulimit -n {wanted} lets it, or more workers have fewer each"
+    endless = resource.RLIM_INFINITY
+    if hard != endless and hard < wanted:
+        hint = f"ulimit -Hn {wanted} allows it, and more workers have fewer each"
         raise UsageError(
-            f"{wanted} connections at once are more than this process may open ({hard})", hint=hint
+            f"{wanted:,} connections at once are more than a process may open ({hard:,})", hint=hint
         )
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else hard, hard))
+    if soft != endless and (soft < wanted or hard != endless):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted if hard == endless else hard, hard))
