@@ -78,6 +78,14 @@ def test_what_is_wrong_with_answers(tmp_path: Path, said: dict[str, Any], doubt:
     assert found.startswith(doubt)
 
 
+def test_waiting_for_the_last(tmp_path: Path) -> None:
+    records = answers()
+    stalled = make_record(300, sent=5.0, done=36.0, error="cut", raw={"cut": True}, taken_by="kernel")
+    found = doubts_of(tmp_path, [*records, stalled])
+    said = "the last 29.89 s of 35.94 s went by waiting for the last few requests: that is in the rates"
+    assert said in found.doubts
+
+
 def test_part_of_the_answers(tmp_path: Path) -> None:
     found = doubts_of(tmp_path, answers(taken_by=lambda n, due: "reader" if n < 30 else "kernel"))
     assert found.doubts[0].startswith("the times of 30 of 300 answers were taken as the client read")

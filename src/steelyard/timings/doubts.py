@@ -2,7 +2,8 @@
 
 What is doubted: a client that was late or busy; times that were not taken as bytes arrived, or that tokens
 share; tokens that nobody counted; too few requests; requests that failed or were cut off; a service that did
-not keep up; a stage that did not come to its end; clocks that were set.
+not keep up; rates over a time of waiting for the last few; a stage that did not come to its end; clocks that
+were set.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ _MOST_SHARED = 0.01
 _MOST_FAILED = 0.01
 _BUSY_SECONDS = 0.9
 _FEWEST = 100
+_LAST = 0.99
+_LONG_WAIT = 0.2
+_WAIT_REQUESTS = 50
 _TREND_BATCHES = 12
 _TREND_REQUESTS = 10 * _TREND_BATCHES
 _TREND_GROWTH = 1.5
@@ -43,6 +47,7 @@ def find_doubts(performance: Performance, columns: Columns, client: Client) -> l
         *_doubt_end(performance, columns),
         *_doubt_answers(performance),
         *_doubt_pace(columns),
+        *_doubt_rates(columns),
         *_doubt_times(performance, columns),
         *_doubt_tokens(performance),
         *_doubt_number(performance),
@@ -105,6 +110,18 @@ def _doubt_pace(columns: Columns) -> Iterator[str]:
     if late > _TREND_GROWTH * early and _chance_of_trend(medians) < _TREND_CHANCE:
         grew = f"from {tell_seconds(float(medians[0]))} to {tell_seconds(float(medians[-1]))}"
         yield f"the service did not keep up: latencies grew with the length of the test, {grew} (medians)"
+
+
+def _doubt_rates(columns: Columns) -> Iterator[str]:
+    """Whether much of the time was spent on waiting for the last few, as a limit on it would have."""
+    if len(columns) < _WAIT_REQUESTS:
+        return
+    begin, end = max(columns.spans, key=lambda span: span[1])
+    ended = columns.done[(columns.done >= begin) & (columns.done <= end)]
+    waited = end - float(np.quantile(ended, _LAST, method="lower"))
+    if waited > _LONG_WAIT * columns.duration:
+        part = f"{tell_seconds(waited)} of {tell_seconds(columns.duration)}"
+        yield f"the last {part} went by waiting for the last few requests: that is in the rates"
 
 
 def _doubt_times(performance: Performance, columns: Columns) -> Iterator[str]:
