@@ -22,10 +22,12 @@ from steelyard.report.load_contents import LoadContents, read_load
 from steelyard.report.load_exports import FIELDS, as_load_document, write_parquet, write_rows
 from steelyard.report.load_gauges import push_gauges, write_gauges
 from steelyard.report.load_page import draw_load_comparison, draw_load_page
+from steelyard.report.load_steady import keep_steady
 from steelyard.report.load_tables import tabulate_levels, tabulate_measures, tabulate_server, tell_totals
 from steelyard.report.load_words import doubt_load, judge_load, tabulate_stages, tell_outcome
 from steelyard.store import Run
 from steelyard.timings.columns import Columns
+from steelyard.timings.steady import find_steady
 
 HOSTILE = "<script>alert(1)</script>\"'&\x1b[2J"
 
@@ -146,6 +148,18 @@ def test_figures_are_those_of_the_requests(one: LoadContents) -> None:
     assert "6 of 240 requests failed" in " ".join(doubt_load(one))
     assert judge_load(one) is False
     assert any(line.endswith("× status 503: busy") for line in tell_outcome(one))
+
+
+def test_the_steady_state_is_told_or_why_there_is_none(one: LoadContents, three: LoadContents) -> None:
+    for contents in (one, three):
+        for stage in contents.stages:
+            found, said = keep_steady(contents, stage)
+            steady = find_steady(contents.columns.of_stage(stage.number))
+            if steady.window is None:
+                assert found is stage and said == f"no steady state: {steady.why}; this is the whole stage"
+            else:
+                assert found.performance.window == steady.window and f"{steady.concurrency} in flight" in said
+    assert "steady state" in draw_load_page([one])
 
 
 def test_levels_stand_beside_each_other(three: LoadContents) -> None:

@@ -39,14 +39,16 @@ def show_figures(runs: Sequence[Run], now: Mapping[str, Any]) -> int:
     elif now.get("csv") is True:
         show(_in_one_table(found).csv())
     else:
-        markdown, stage = now.get("md", False), now.get("stage_name")
-        show("\n\n".join(describe_load(one, markdown=markdown, stage=stage) for one in found))
+        forms = {"markdown": now.get("md", False), "steady": now.get("steady", False)}
+        show("\n\n".join(describe_load(one, stage=now.get("stage_name"), **forms) for one in found))
     _write_all(found, now)
     return 0 if all(judge_load(contents) for contents in found) else 1
 
 
-def describe_load(contents: LoadContents, *, markdown: bool = False, stage: str | None = None) -> str:
-    """One run as text: what is to be doubted first, then its figures."""
+def describe_load(
+    contents: LoadContents, *, markdown: bool = False, stage: str | None = None, steady: bool = False
+) -> str:
+    """One run as text: what is to be doubted first, then its figures, of its steady state where wanted."""
     head = printable(f"{contents.title}  ({contents.run.path})")
     item = "- " if markdown else ""
     parts = [f"## {head}" if markdown else head]
@@ -57,7 +59,9 @@ def describe_load(contents: LoadContents, *, markdown: bool = False, stage: str 
         parts.append(_draw(tabulate_stages(contents), markdown=markdown))
     if len(chosen) <= _MOST_WHOLE:
         for one in chosen:
-            parts += _describe_stage(one, markdown=markdown, named=len(chosen) > 1)
+            shown, said = _keep_steady(contents, one) if steady else (one, "")
+            parts += [f"{item}steady state: {said}"] if said else []
+            parts += _describe_stage(shown, markdown=markdown, named=len(chosen) > 1)
     told = [(one.name, one.server) for one in chosen if one.server]
     if told and len(chosen) <= _MOST_WHOLE:
         parts.append(_draw(tabulate_server(told), markdown=markdown))
@@ -69,6 +73,13 @@ def describe_load(contents: LoadContents, *, markdown: bool = False, stage: str 
     if len(chosen) > _MOST_WHOLE:
         parts.append("steelyard report RUN --stage NAME shows all of one stage, --html FILE of each")
     return "\n\n".join(parts)
+
+
+def _keep_steady(contents: LoadContents, stage: StageContents) -> tuple[StageContents, str]:
+    # What looks for it comes with numpy.
+    from steelyard.report.load_steady import keep_steady
+
+    return keep_steady(contents, stage)
 
 
 def _describe_stage(stage: StageContents, *, markdown: bool, named: bool) -> Iterator[str]:

@@ -30,7 +30,7 @@ from steelyard.workloads.references import open_workload
 
 # What a run is not: where it goes, how it is shown, who measures it.
 _NOT_STORED = ("verb", "home", "debug", "out", "resume", "html", "json", "csv", "parquet", "push", "quiet",
-               "workers", "scrape")  # fmt: skip
+               "steady", "workers", "scrape")  # fmt: skip
 _ASKED_BY_TASK = ("task", "data", "prompt")
 _NAMED = ("model", "workload", "data", "task", "check_answers")
 

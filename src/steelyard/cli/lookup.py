@@ -43,9 +43,8 @@ def describe_requests(run: Run, name: str) -> Iterator[str]:
 
 
 def _describe(row: Mapping[str, Any]) -> Iterator[str]:
-    yield printable(
-        f"request {row['id']}, turn {row['turn'] + 1} of {row['session']}, in the stage {row['stage']}"
-    )
+    session = f" of session {row['session']}" if row["session"] is not None else ""
+    yield printable(f"request {row['id']}, turn {row['turn'] + 1}{session}, in the stage {row['stage']}")
     if row["error"] is not None:
         yield printable(f"  failed: {row['error']}")
     for name in _FROM_START:

@@ -26,7 +26,7 @@ from steelyard.report.tables import Table, clean
 from steelyard.sheets import Sheet
 from steelyard.store import Run
 
-_OF_LOADS = ("stage_name", "rows", "push")
+_OF_LOADS = ("stage_name", "steady", "rows", "push")
 _NAMES = ("task", "data", "prompt", "model")
 
 

@@ -4,7 +4,8 @@ id,session,stage,turn,state,due,sent,first_byte,first_token,last_token,done,…
 0-17,s5,15/s poisson,2,ok,1.203115,1.203140,1.251093,1.252093,1.744120,1.744620,…
 
 All times are in seconds after the run began, in microseconds as they are stored; an empty cell is what
-did not happen or what nobody knows.
+did not happen or what nobody knows. `spoiled` is 1 where the client, and not the service, was the limit of
+the stage.
 """
 
 from __future__ import annotations
@@ -21,15 +22,16 @@ import numpy as np
 from steelyard.errors import StoreError, need
 from steelyard.report.load_contents import LoadContents, StageContents
 from steelyard.timings.columns import Columns
+from steelyard.timings.doubts import is_spoiled
 from steelyard.timings.objectives import Verdict
 from steelyard.timings.rows import COUNTED_BY, STATES, TAKEN_BY
 
 _TEXTS = ("id", "session", "stage", "state", "counted_by", "taken_by", "error")
-_WHOLE = ("turn", "check", "tokens_in", "tokens_out", "events", "sitting", "worker")
+_WHOLE = ("turn", "check", "tokens_in", "tokens_out", "events", "sitting", "worker", "spoiled")
 _TIMES = ("due", "sent", "first_byte", "first_token", "last_token", "done", "lag", "held", "connecting",
           "ttft", "tpot", "e2el")  # fmt: skip
 FIELDS = ("id", "session", "stage", "turn", "check", "state", *_TIMES, "tokens_in", "tokens_out",
-          "counted_by", "events", "taken_by", "sitting", "worker", "error")  # fmt: skip
+          "counted_by", "events", "taken_by", "sitting", "worker", "spoiled", "error")  # fmt: skip
 _TOGETHER = 10_000
 
 
@@ -90,6 +92,7 @@ def list_rows(contents: LoadContents) -> Iterator[dict[str, Any]]:
     """The requests, many at a time, as columns by their names."""
     columns, names = contents.everything, iter(contents.everything.names())
     stages = {stage.number: stage.name for stage in contents.stages}
+    spoiled = [stage.number for stage in contents.stages if is_spoiled(stage.performance)]
     for start in range(0, len(columns), _TOGETHER):
         part = columns.select(np.arange(start, min(start + _TOGETHER, len(columns))))
         # A failed request has the times of what came before it failed, and nothing that is told of answers.
@@ -108,6 +111,7 @@ def list_rows(contents: LoadContents) -> Iterator[dict[str, Any]]:
             },
             "worker": part.worker,
             "check": part.check.astype(np.int64),
+            "spoiled": np.isin(part.stage, spoiled).astype(np.int64),
         }
 
 

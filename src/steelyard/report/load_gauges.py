@@ -14,6 +14,7 @@ from steelyard.errors import StoreError, UsageError
 from steelyard.masking import mask_url
 from steelyard.report.load_contents import LoadContents, StageContents, workload_of
 from steelyard.report.load_tables import LABELS
+from steelyard.timings.doubts import is_spoiled
 from steelyard.timings.statistics import LEVELS
 
 _KIND = "text/plain; version=0.0.4; charset=utf-8"
@@ -26,6 +27,9 @@ _HELP = {
     "steelyard_load_rate": "What came a second in a stage.",
     "steelyard_load_in_flight": "Requests in flight in a stage.",
     "steelyard_load_duration_seconds": "How long a stage took.",
+    "steelyard_load_times": "Answers of a stage, by who took their times.",
+    "steelyard_load_spoiled": "Whether the client, and not the service, was the limit of a stage.",
+    "steelyard_load_doubts": "How many reasons there are to doubt the figures of a stage.",
 }
 
 
@@ -98,3 +102,7 @@ def _list_gauges(contents: LoadContents, stage: StageContents) -> Iterator[tuple
         yield "steelyard_load_in_flight", {**fixed, "which": "average"}, one.concurrency_mean
     yield "steelyard_load_in_flight", {**fixed, "which": "most"}, one.concurrency_max
     yield "steelyard_load_duration_seconds", fixed, one.duration
+    for by, count in one.taken_by.items():
+        yield "steelyard_load_times", {**fixed, "taken_by": by}, count
+    yield "steelyard_load_spoiled", fixed, is_spoiled(one)
+    yield "steelyard_load_doubts", fixed, len(one.doubts)

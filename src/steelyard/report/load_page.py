@@ -22,6 +22,7 @@ from steelyard.report.load_charts import (
 )
 from steelyard.report.load_comparison import LoadPairing, tabulate_changes
 from steelyard.report.load_contents import LoadContents, StageContents, workload_of
+from steelyard.report.load_steady import keep_steady
 from steelyard.report.load_tables import (
     rate,
     tabulate_measures,
@@ -116,7 +117,7 @@ def _view(contents: LoadContents) -> dict[str, Any]:
         "requests": list(draw_requests(columns, marks)),
         "percentiles": list(draw_percentiles(parts)),
         "spreads": list(draw_spreads(parts)),
-        "stages": [_stage(stage, named=several) for stage in stages],
+        "stages": [_stage(contents, stage, named=several) for stage in stages],
         "checks": _grid(tabulate_answers(contents.answers)) if contents.answers else None,
         "check_words": list(tell_answers(contents.answers)) if contents.answers else [],
         "reasons": list_shares(contents.reasons),
@@ -148,12 +149,12 @@ def _tiles(stage: StageContents) -> Iterator[dict[str, str]]:
     yield {"name": f"of {one.total:,} failed", "value": f"{bad:,}", "unit": "", "tone": "bad" if bad else ""}
 
 
-def _stage(stage: StageContents, *, named: bool) -> dict[str, Any]:
+def _stage(contents: LoadContents, stage: StageContents, *, named: bool) -> dict[str, Any]:
     one = stage.performance
     return {
         "name": stage.name if named else f"What was measured: {stage.name}",
         "measures": _grid(tabulate_measures(one)),
-        "totals": list(tell_totals(one)),
+        "totals": [*tell_totals(one), ("steady state", keep_steady(contents, stage)[1])],
         "turns": _grid(tabulate_turns(one)) if one.turns else None,
         "summary": " · ".join(_sum_up(one)),
     }

@@ -62,7 +62,8 @@ def tabulate_measures(performance: Performance, *, aside: bool = True) -> Table:
         if spread is None or not spread.n or _is_idle(name, spread) or (name in ASIDE and not aside):
             continue
         factor = 1e3 if unit == "ms" else 1.0
-        values = [None if (v := spread.get(one)) is None else v * factor for one in STATISTICS]
+        # Times are stored to a ten-millionth of a second: what lies behind that is of the arithmetic.
+        values = [None if (v := spread.get(one)) is None else round(v * factor, 6) for one in STATISTICS]
         digits = _decimals(values, whole=not unit)
         rows.append([label, unit, *(Figure(value, digits) for value in values), spread.n])
     return Table(("", "unit", *STATISTICS, "n"), rows)

@@ -133,6 +133,7 @@ def _describe_result(parser: Parser) -> None:
     add("--keep-answers", action="store_true", help="store prompts and answers, not only their times")
     add("--scrape", metavar="URL|off", help="the service's own metrics (/metrics of the model's address)")
     add("--html", metavar="FILE", type=Path, help="also write a page")
+    add("--steady", action="store_true", help="show the figures of the time in which the load stood still")
     add("--json", action="store_true", help="print one JSON document in the place of tables")
     add("--csv", metavar="FILE", type=Path, help="also write a row a request as CSV")
     add("--parquet", metavar="FILE", type=Path, help="also write a row a request as Parquet")

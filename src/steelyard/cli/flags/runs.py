@@ -16,6 +16,7 @@ def describe_report(parser: Parser) -> None:
     add_prices(add)
     add("--answers", metavar="FILE", type=Path, help="also write id;model_answer of one run as CSV")
     add("--stage", dest="stage_name", metavar="NAME", help="of a load run: this stage, by name or number")
+    add("--steady", action="store_true", help="of a load run: while the load stood still, if it did")
     add("--rows", metavar="FILE", type=Path, help="of a load run: also a row a request, as CSV or .parquet")
     add("--push", metavar="URL", help="of a load run: also send the figures to a Prometheus push gateway")
     add_forms(parser)
