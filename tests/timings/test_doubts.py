@@ -86,6 +86,12 @@ def test_waiting_for_the_last(tmp_path: Path) -> None:
     assert said in found.doubts
 
 
+def test_more_turns_than_are_told_one_by_one(tmp_path: Path) -> None:
+    found = doubts_of(tmp_path, [make_record(n, sent=n, chunks=[n + 0.1], turn=n) for n in range(60)])
+    assert len(found.turns) == 50
+    assert "sessions had up to 60 turns: only the first 50 are told one by one" in found.doubts
+
+
 def test_part_of_the_answers(tmp_path: Path) -> None:
     found = doubts_of(tmp_path, answers(taken_by=lambda n, due: "reader" if n < 30 else "kernel"))
     assert found.doubts[0].startswith("the times of 30 of 300 answers were taken as the client read")

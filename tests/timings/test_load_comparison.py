@@ -75,3 +75,9 @@ def test_where_a_side_is_unknown_nothing_is_told() -> None:
     (change,) = compare(run(1, count=20), run(2, slower=3, count=20), what=[("ttft", "p99")])
     assert change.high is None
     assert change.low is not None or change.verdict == "no difference can be told"
+
+
+def test_what_is_all_but_certain_has_a_small_chance_and_not_none() -> None:
+    changes = compare(run(1), run(2, slower=3.0))
+    (change,) = (one for one in changes if one.name == "e2el_median")
+    assert change.p is not None and 0 < change.p < 1e-16

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from steelyard.metrics.distributions import normal_cdf, normal_quantile
+from steelyard.metrics.distributions import normal_quantile
 from steelyard.metrics.paired import ALPHA, adjust_holm
 from steelyard.timings.objectives import Objective, tell_value
 from steelyard.timings.performance import RATES, Performance
@@ -107,7 +107,8 @@ def _chance(difference: float, low: float | None, high: float | None) -> float |
     reach = abs(difference - towards)
     if not reach:
         return 0.0 if difference else 1.0
-    return 2 * (1 - normal_cdf(abs(difference) / reach * normal_quantile(1 - ALPHA / 2)))
+    # Not one less a probability next to one: that is nothing from eight deviations on.
+    return math.erfc(abs(difference) / reach * normal_quantile(1 - ALPHA / 2) / math.sqrt(2))
 
 
 def _judge(changes: Sequence[Change]) -> list[Change]:

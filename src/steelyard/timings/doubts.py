@@ -51,6 +51,7 @@ def find_doubts(performance: Performance, columns: Columns, client: Client) -> l
         *_doubt_times(performance, columns),
         *_doubt_tokens(performance),
         *_doubt_number(performance),
+        *_doubt_turns(performance, columns),
     ]
 
 
@@ -153,6 +154,13 @@ def _doubt_number(performance: Performance) -> Iterator[str]:
         yield "nothing was answered"
     elif n < _FEWEST:
         yield f"with {_count(n, 'answer')} a p99 is hardly more than the slowest of them"
+
+
+def _doubt_turns(performance: Performance, columns: Columns) -> Iterator[str]:
+    turns = int(columns.turn.max(initial=0)) + 1
+    if 0 < len(performance.turns) < turns:
+        told = len(performance.turns)
+        yield f"sessions had up to {turns:,} turns: only the first {told} are told one by one"
 
 
 def _is_set_back(columns: Columns) -> bool:
