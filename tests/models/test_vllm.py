@@ -67,6 +67,10 @@ def test_what_is_asked_at_once_is_answered_together_and_measured(model: Vllm) ->
     assert [one.text for one in responses] == [one.text for one in model.batch(requests)]
     assert all(one.cost is not None and one.cost.shared > 1 for one in responses)
     check_times(responses)
+    for one in responses:
+        assert one.timing is not None and one.tokens is not None
+        assert len(one.timing.chunks) == one.tokens.output == 4
+        assert list(one.timing.chunks) == sorted(set(one.timing.chunks))
 
 
 def test_one_bad_request_fails_alone(model: Vllm) -> None:

@@ -12,6 +12,7 @@ import gc
 import inspect
 import os
 import time
+from array import array
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -73,17 +74,37 @@ class Vllm(OfflineModel):
                 queued.append((place, sent, key))
             except Exception as error:  # noqa: BLE001 - the engine refuses one prompt; the others go on
                 outcomes[place] = Outcome(error=describe(error))
+        stamps = {key: array("d") for _, _, key in queued}
         try:
-            done = self._llm.wait_for_completion(use_tqdm=False) if queued else []
+            done = self._finish(stamps)
         except BaseException:
             # What is left in the queue would come back among the answers to the next batch.
             self._llm.llm_engine.abort_request([key for _, _, key in queued], internal=True)
             raise
         if len(done) != len(queued):
             raise ModelError(f"vLLM gave {len(done)} answers to {len(queued)} prompts")
-        for (place, sent, _), output in zip(queued, done):
-            outcomes[place] = _outcome(jobs[place], output, sent=sent)
+        for (place, sent, key), output in zip(queued, done):
+            outcomes[place] = _outcome(jobs[place], output, sent=sent, stamps=stamps[key])
         return [outcomes[place] for place in range(len(jobs))]
+
+    def _finish(self, stamps: Mapping[str, array[float]]) -> list[Any]:
+        """Have the engine do what is queued, step by step, and note when each token of it came."""
+        engine, done = self._llm.llm_engine, []
+        # It tells of an answer only once it is whole; how long it is, it knows all the time.
+        under_way = getattr(engine.output_processor, "request_states", {})
+        while engine.has_unfinished_requests():
+            outputs = engine.step()
+            now = clock()
+            for key, times in stamps.items():
+                state = under_way.get(key)
+                if state is not None:
+                    _stamp(times, state.detokenizer.num_output_tokens(), now)
+            done += [(output, now) for output in outputs if output.finished]
+        done.sort(key=lambda one: int(one[0].request_id))
+        if len(done) == len(stamps):
+            for (output, now), times in zip(done, stamps.values()):
+                _stamp(times, len(output.outputs[0].token_ids), now)
+        return [output for output, _ in done]
 
     def close(self) -> None:
         """End the threads, and the engine with its processes; its memory is given back."""
@@ -176,7 +197,12 @@ def sampling_params(sampling: Sampling, *, limit: int) -> dict[str, Any]:
     }
 
 
-def _outcome(job: Job, output: Any, *, sent: float) -> Outcome:
+def _stamp(times: array[float], tokens: int, now: float) -> None:
+    """Note when the tokens came that had not come before."""
+    times.extend([now] * (tokens - len(times)))
+
+
+def _outcome(job: Job, output: Any, *, sent: float, stamps: Sequence[float]) -> Outcome:
     said, read = output.outputs[0], len(output.prompt_token_ids)
     if job.following:
         rows, own = said.logprobs[0], said.token_ids[0]
@@ -194,14 +220,16 @@ def _outcome(job: Job, output: Any, *, sent: float) -> Outcome:
         # What stops an answer is a token, or one of the texts that were to stop it.
         ended=finish == "stop" and not isinstance(said.stop_reason, str),
         read=read,
-        timing=_time(output.metrics, sent),
+        timing=_time(output.metrics, sent, stamps),
     )
 
 
-def _time(metrics: Any, sent: float) -> Timing | None:
-    """When an answer's first and last token came, on our clock."""
+def _time(metrics: Any, sent: float, stamps: Sequence[float]) -> Timing | None:
+    """When an answer's tokens came, on our clock; what the engine says of its first one is nearer."""
     first = getattr(metrics, "first_token_ts", 0.0)
-    if not first:
+    if not (first and stamps):
         return None
     ahead = clock() - time.monotonic()
-    return Timing(due=sent, sent=sent, chunks=(first + ahead,), done=metrics.last_token_ts + ahead)
+    return Timing(
+        due=sent, sent=sent, chunks=[first + ahead, *stamps[1:]], done=metrics.last_token_ts + ahead
+    )
