@@ -21,6 +21,8 @@ _ACROSS, _UP = 0.13, 0.08
 """How far apart names of ticks stand, so that none covers another."""
 _NAMED = 0.1
 _LEAST_WIDTH = 0.0012
+_BRIDGED = 5
+"""Over how many values that are missing a line goes on."""
 
 
 def plain(value: float) -> str:
@@ -145,7 +147,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Line:
-    """Values along the other axis; None and NaN leave a gap."""
+    """Values along the other axis; many that are None or NaN in a row leave a gap."""
 
     label: str
     kind: str
@@ -266,16 +268,18 @@ def percent(place: float) -> str:
 
 
 def _path(line: Line, x: Axis, y: Axis) -> str:
-    words, broken, before = [], True, 0.0
+    words, missing, before = [], _BRIDGED + 1, 0.0
     for at, value in zip(line.xs, line.ys):
         if value is None or not math.isfinite(value):
-            broken = True
+            missing += 1
             continue
         across, up = round(SIDE * x.place(at)), SIDE - SIDE * y.place(value)
-        if line.stepped and not broken:
+        begins = missing > _BRIDGED
+        if line.stepped and not begins:
             words.append(f"L{across} {before:.4g}")
-        words.append(f"{'M' if broken else 'L'}{across} {up:.4g}")
-        broken, before = False, up
+        # A line to where it is makes a point of what stands alone.
+        words.append(f"M{across} {up:.4g}h0" if begins else f"L{across} {up:.4g}")
+        missing, before = 0, up
     return "".join(words)
 
 

@@ -47,7 +47,7 @@ _WIDE = 10
 """From which factor on times are drawn by their logarithms."""
 _ROOM = 1.25
 _NAME_WIDTH = 9.0
-_BARS = 60
+_FEWEST_BARS, _BARS = 8, 60
 _CELLS = (140, 28)
 _LEVELS = (0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999, 0.99999, 0.999999)
 
@@ -322,7 +322,8 @@ def _bars(title: str, values: Floats, counts: Floats) -> Chart:
     upto = np.cumsum(counts) / counts.sum()
     low, high = (float(values[np.searchsorted(upto, level)]) for level in (0.001, 0.999))
     x = Axis(max(0.0, low - (high - low) * 0.05), high + (high - low) * 0.02 or MICRO, name=duration)
-    heights, edges = np.histogram(values, bins=np.linspace(x.low, x.high, _BARS + 1), weights=counts)
+    bars = int(min(max(3 * math.sqrt(counts.sum()), _FEWEST_BARS), _BARS))
+    heights, edges = np.histogram(values, bins=np.linspace(x.low, x.high, bars + 1), weights=counts)
     beyond = float(counts.sum() - heights.sum())
     note = f"{share(beyond / counts.sum())} lie beyond, up to {duration(float(values[-1]))}" if beyond else ""
     return draw_bars(title, heights.tolist(), x=x, kind="c0", edges=edges.tolist(), note=note)

@@ -89,6 +89,14 @@ class LoadContents:
             counted.update(stage.performance.errors)
         return dict(counted.most_common())
 
+    @property
+    def spoiled(self) -> bool:
+        """Whether the client, and not the service, was the limit in some stage."""
+        # What finds doubts comes with numpy.
+        from steelyard.timings.doubts import is_spoiled
+
+        return any(is_spoiled(stage.performance) for stage in self.stages)
+
     @cached_property
     def everything(self) -> Columns:
         """All requests but those of warm-ups."""

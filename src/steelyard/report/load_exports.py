@@ -46,6 +46,7 @@ def as_load_document(contents: LoadContents) -> dict[str, Any]:
         "created": about.get("created"),
         "state": contents.state,
         "reason": about.get("reason"),
+        "spoiled": contents.spoiled,
         "environment": about.get("environment"),
         "requests": contents.requests,
         "failed": contents.failed,

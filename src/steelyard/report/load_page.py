@@ -89,6 +89,7 @@ def _pairing(pairing: LoadPairing) -> dict[str, Any]:
 
 def _view(contents: LoadContents) -> dict[str, Any]:
     about, stages = contents.run.about, contents.stages
+    state = "spoiled by the client" if contents.spoiled else contents.state
     several = len(stages) > 1
     columns = contents.columns
     end = float(max((p.done.max() for p in [columns] if len(columns)), default=1.0))
@@ -101,8 +102,8 @@ def _view(contents: LoadContents) -> dict[str, Any]:
         "model": about.get("model", "a model"),
         "path": str(contents.run.path),
         "created": str(about.get("created", ""))[:16].replace("T", " "),
-        "verdict": f"{contents.requests:,} requests, {contents.state}",
-        "tone": "good" if judge_load(contents) else "bad",
+        "verdict": f"{contents.requests:,} requests, {state}",
+        "tone": "good" if judge_load(contents) and not contents.spoiled else "bad",
         "notes": list(doubt_load(contents)),
         "verdicts": [
             {"text": str(one), "tone": "good" if one.kept else "bad"}
