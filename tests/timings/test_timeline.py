@@ -87,3 +87,9 @@ def test_nothing_has_no_stretches_and_is_stored_as_it_is(tmp_path: Path) -> None
     stored = json.loads(json.dumps(Timeline.of(Columns.read(tmp_path), most=2).to_dict()))
     assert stored["ttft_p50"] == [None, None, None]
     assert stored["failed"] == [0, 0, 1]
+
+
+def test_a_stretch_in_which_nothing_happens_has_as_many_in_flight_as_before(tmp_path: Path) -> None:
+    write_shard(tmp_path, [make_record(n, sent=0.1, chunks=[0.2, 9.5]) for n in range(3)])
+    found = Timeline.of(Columns.read(tmp_path), most=10)
+    assert found.in_flight_max.tolist() == [3.0] * len(found.t)

@@ -71,7 +71,8 @@ def _draw_span(columns: Columns, begin: float, end: float, width: float) -> list
     edges = np.asarray(begin + width * np.arange(count + 1), np.float64)
     stairs = Staircase.of(near.sent, near.done)
     sent, done = _place(near.sent, edges), _place(near.done, edges)
-    highest = np.maximum(stairs.at(edges[:-1]), _most(stairs.levels, _place(stairs.times, edges), count))
+    # Where nothing began or ended in a stretch it is as many as before.
+    highest = np.fmax(stairs.at(edges[:-1]), _most(stairs.levels, _place(stairs.times, edges), count))
     ok = near.ok
     return [
         edges[:-1],
