@@ -121,13 +121,15 @@ def test_a_concurrency_is_a_whole_number() -> None:
     )
     assert (found.value, found.missed) == (37, 38)
     assert all(stage.arrival is None for stage in stages)
-    assert str(found) == "37 clients keeps all objectives (95% sure); 38 clients does not"
+    assert str(found) == "all objectives are kept at 37 clients (95% sure); at 38 clients they are not"
 
 
 def test_nothing_above_the_highest_level_is_asked() -> None:
     found, stages = search(lambda seen: sharp(1e9, seen), low=3, high=10)
     assert [stage.rate for stage in stages] == [3, 6, 10]
-    assert (found.value, found.missed, str(found)) == (10, None, "10/s keeps all objectives (95% sure)")
+    assert (found.value, found.missed, str(found)) == (10, None, "all objectives are kept at 10/s (95% sure)")
+    found, stages = search(lambda seen: sharp(1e9, seen), low=0.12345, high=0.33333)
+    assert [stage.rate for stage in stages] == [0.123, 0.246, 0.333]
 
 
 def test_where_nothing_keeps_the_objectives_it_ends() -> None:

@@ -87,20 +87,18 @@ class Outcome:
         return {**plain, "open": list(self.open_), "ended": self.ended, "said": str(self), "levels": levels}
 
     def __str__(self) -> str:
-        sure = f"{self.confidence:.0%} sure"
+        def at(value: float) -> str:
+            return name_level(self.what, value)
+
+        said = f"no {self.what} was shown to keep all objectives"
         if self.value is not None:
-            said = f"{name_level(self.what, self.value)} keeps all objectives ({sure})"
-        else:
-            said = f"no {self.what} was shown to keep all objectives"
+            said = f"all objectives are kept at {at(self.value)} ({self.confidence:.0%} sure)"
         if self.missed is not None:
-            said += f"; {name_level(self.what, self.missed)} does not"
+            said += f"; at {at(self.missed)} they are not"
         if len(self.open_) > 1:
-            said += (
-                f"; from {name_level(self.what, min(self.open_))} to {name_level(self.what, max(self.open_))}"
-            )
-            said += " it cannot be told"
+            said += f"; from {at(min(self.open_))} to {at(max(self.open_))} it cannot be told"
         elif self.open_:
-            said += f"; of {name_level(self.what, self.open_[0])} it cannot be told"
+            said += f"; at {at(self.open_[0])} it cannot be told"
         return f"{said}; {self.ended}" if self.ended else said
 
 
@@ -132,7 +130,8 @@ class Search:
             raise UsageError(f"a search cannot go from {low:g} to {high or 0:g}", hint="rate=1:100")
         if stage.requests is None and stage.duration is None:
             raise UsageError("nothing says how long a level is measured", hint="a duration, or requests")
-        self.stage, self.what, self.low, self.high = stage, what, low, high
+        self.stage, self.what = stage, what
+        self.low, self.high = self._round(low), None if high is None else self._round(high)
         self.tolerance, self.confidence, self.longest = tolerance, confidence, longest
         self._look = look
         # Each doubling is one more chance to be wrong.
@@ -165,7 +164,7 @@ class Search:
         return stage, None
 
     def _steps(self) -> Steps:
-        value: float | None = self._round(self.low)
+        value: float | None = self.low
         while value is not None:
             if self._asked == _MOST_LOOKS:
                 return self._conclude(f"it was ended after {_MOST_LOOKS} stages")
