@@ -19,6 +19,7 @@ from steelyard import LocalModel, Model, Record, Request, Response, Run, Stage, 
 from steelyard.errors import RunMismatch, SteelyardError, UsageError
 from steelyard.loadtest.ticks import Tick
 from steelyard.timings.performance import Performance
+from steelyard.workloads.references import open_workload
 
 WARM = Stage(name="warm", warmup=True, concurrency=2, requests=3)
 CLOSED = Stage(name="closed", concurrency=4, requests=12)
@@ -267,6 +268,22 @@ def test_a_model_that_raises_fails_the_request_and_not_the_load(tmp_path: Path) 
     run = load(Elsewhere(), Numbered(), stages=[CLOSED], out=tmp_path / "run", workers=2)
     assert run.about["state"] == "done"
     assert run.about["results"][0]["errors"] == {"ZeroDivisionError: by design": 12}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_rows_that_are_passed_over_are_counted_and_told(tmp_path: Path, workers: int) -> None:
+    rows: list[Any] = [{"timestamp": n, "input_length": 3, "output_length": n % 3} for n in range(9)]
+    lines = [json.dumps(row) for row in rows[:5]] + ["nonsense"] + [json.dumps(row) for row in rows[5:]]
+    (tmp_path / "trace.jsonl").write_text("\n".join(lines) + "\n")
+    workload = open_workload(
+        tmp_path / "trace.jsonl", tokenizer="none", unit="ms", on_bad_row="skip", params={"user": "me"}
+    )
+    trace = Stage(name="trace", arrival="trace")
+    with chatting(lambda asked: "one") as service:
+        run = measure(service.url, tmp_path / "run", workload=workload, stages=[trace], workers=workers)
+    assert run.about["stages"][0]["skipped"] == 4
+    assert len(of_stage(run, 0)) == 6
+    assert any("4 rows of the workload were passed over" in one for one in run.about["results"][0]["doubts"])
 
 
 def test_a_workload_that_breaks_ends_the_load_and_says_so(tmp_path: Path) -> None:

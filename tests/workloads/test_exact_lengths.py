@@ -91,6 +91,8 @@ def test_what_a_template_adds_is_told_apart_or_counted_in(folder: Path) -> None:
 
 
 def test_prompts_may_be_tokens(folder: Path) -> None:
+    assert open_workload("synthetic", input=9, tokenizer=folder).remarks
+    assert not open_workload("synthetic", input=9, tokenizer=folder, form="tokens").remarks
     tokenizer = open_tokenizer(folder / "tokenizer.json")
     as_text = open_workload("synthetic", tokenizer=folder, input=30, limit=5)
     as_tokens = open_workload("synthetic", tokenizer=folder, input=30, limit=5, form="tokens")

@@ -76,6 +76,7 @@ class Alone:
             end=clock() - zero,
             reached=measuring.reached,
             unsent=measuring.unsent,
+            skipped=measuring.skipped,
             busy=whole.take(),
         )
 

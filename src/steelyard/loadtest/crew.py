@@ -134,6 +134,8 @@ class Crew:
             end=clock() - self._orders.zero,
             reached=max(hand.told.get("reached", 0) for hand in team),
             unsent=sum(hand.told.get("unsent", 0) for hand in team),
+            # Each of them reads all rows, and asks those of its share.
+            skipped=max(hand.told.get("skipped", 0) for hand in team),
             busy=max(hand.told.get("busy", 0.0) for hand in team),
             workers=len(team),
             lost=next((hand.lost for hand in team if hand.lost), None),

@@ -60,14 +60,15 @@ class Outcome:
     """How the measuring of a stage went; `begin` and `end` are seconds after the sitting's zero.
 
     `reached` is the place behind the last session that was begun; `unsent` were due, and not begun before
-    the time was over. `busy` is the share of the time that the busiest process was at work. `lost` says why
-    it is not whole, if it is not.
+    the time was over; `skipped` rows of the workload were passed over so far. `busy` is the share of the
+    time that the busiest process was at work. `lost` says why it is not whole, if it is not.
     """
 
     begin: float
     end: float
     reached: int
     unsent: int = 0
+    skipped: int = 0
     busy: float = 0.0
     workers: int = 1
     lost: str | None = None
@@ -133,6 +134,11 @@ class Measuring:
             if schedule is not None:
                 # Those that nobody looked at any more were due all the same.
                 self.unsent += sum(1 for _ in arrivals)
+
+    @property
+    def skipped(self) -> int:
+        """How many rows of the workload were passed over so far."""
+        return self._sessions.skipped
 
     def close(self) -> None:
         """Store what is not stored yet."""

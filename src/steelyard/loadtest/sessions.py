@@ -82,6 +82,12 @@ class Sessions:
         self._every = 0
         self._number = -1
         self._last: Session | None = None
+        self._skipped = 0
+
+    @property
+    def skipped(self) -> int:
+        """How many rows of the workload were passed over so far, those of one reading."""
+        return max(self._skipped, getattr(self._workload, "skipped", 0))
 
     def arrivals(self, share: Share) -> Iterator[Arrival]:
         """Those of a process's share in a stage, in the order of their places."""
@@ -162,6 +168,8 @@ class Sessions:
             size = sum(1 for _ in take_share(self._workload, 0, 1))
         if not size:
             raise DataError(f"the workload {self._workload.name} is empty")
+        # The next reading counts anew.
+        self._skipped = self.skipped
         return size
 
 

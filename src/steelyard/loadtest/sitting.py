@@ -166,6 +166,7 @@ class Sitting:
             **{"from": round(outcome.begin, 6), "to": round(outcome.end, 6)},
             reached=max(outcome.reached, entry["reached"]),
             unsent=outcome.unsent + (entry.get("unsent") or 0),
+            skipped=outcome.skipped,
             workers=outcome.workers,
             busy=round(outcome.busy, 3),
         )
@@ -205,8 +206,8 @@ class Sitting:
             self.results.append(Performance.from_dict(stored[number]))
             return
         self._entries[number]["state"] = "done" if done else self._entries[number]["state"]
-        unsent = self._entries[number].get("unsent", 0)
-        performance = measure_stage(self.run, number, limits=self.limits, unsent=unsent)
+        counts = {name: self._entries[number].get(name, 0) for name in ("unsent", "skipped")}
+        performance = measure_stage(self.run, number, limits=self.limits, **counts)
         self.results.append(performance)
         self.run.update(stages=self._entries, results=[*stored[:number], performance.to_dict()])
 
@@ -240,9 +241,17 @@ class Sitting:
 
 
 def measure_stage(
-    run: Run, number: int, *, limits: Mapping[str, float] | None = None, unsent: int = 0
+    run: Run,
+    number: int,
+    *,
+    limits: Mapping[str, float] | None = None,
+    unsent: int = 0,
+    skipped: int = 0,
 ) -> Performance:
-    """The figures of a stage of a run, from its folder; `unsent` sessions were due in it and not begun."""
+    """The figures of a stage of a run, from its folder.
+
+    `unsent` sessions were due in it and not begun, `skipped` rows of its workload were passed over.
+    """
     # numpy is loaded only when something has been measured.
     from steelyard.timings.clients import Client
     from steelyard.timings.columns import Columns
@@ -254,5 +263,9 @@ def measure_stage(
     if unsent:
         doubts.append(
             f"{unsent:,} sessions were due and not begun before the time was over: we were late, or a limit"
+        )
+    if skipped:
+        doubts.append(
+            f"{skipped:,} rows of the workload were passed over: bad ones, or ones that had no answer"
         )
     return replace(performance, doubts=doubts)

@@ -133,8 +133,8 @@ class _Worker:
         timers = [self._loop.call_later(_PAUSE, tell)]
         try:
             await self._attempt(self._measuring.run(share, start))
-            reached, unsent = self._measuring.reached, self._measuring.unsent
-            return {"reached": reached, "unsent": unsent, "busy": whole.take()}
+            came = {name: getattr(self._measuring, name) for name in ("reached", "unsent", "skipped")}
+            return {**came, "busy": whole.take()}
         finally:
             timers[0].cancel()
             with contextlib.suppress(OSError):

@@ -58,6 +58,11 @@ class Added:
         size = getattr(self._inner, "size", None)
         return size() if callable(size) else None
 
+    @property
+    def skipped(self) -> int:
+        """How many rows were passed over."""
+        return getattr(self._inner, "skipped", 0)
+
     def __iter__(self) -> Iterator[Session]:
         """The sessions, from the first."""
         return self.share(0, 1)

@@ -57,7 +57,8 @@ class Session:
 class Workload(Protocol):
     """Sessions, and what they are called; two of equal identity give equal ones.
 
-    It may have `remarks`, texts that whoever opened it should be told.
+    It may have `remarks`, texts that whoever opened it should be told, and `skipped`: how many rows of
+    its source were passed over since it was last read from the beginning.
     """
 
     name: str

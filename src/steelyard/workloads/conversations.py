@@ -81,6 +81,11 @@ class Conversations(Planned[Sample]):
         """How many conversations there are, where that is cheap to know."""
         return self.data.size()
 
+    @property
+    def skipped(self) -> int:
+        """How many rows were passed over."""
+        return self.data.skipped
+
     def plans(self) -> Iterator[Sample]:
         """The samples."""
         return iter(self.data)

@@ -77,6 +77,11 @@ class Recorded(Planned[Sample]):
         """How many requests there are, where that is cheap to know."""
         return self.data.size()
 
+    @property
+    def skipped(self) -> int:
+        """How many rows were passed over."""
+        return self.data.skipped
+
     def plans(self) -> Iterator[Sample]:
         """The samples."""
         return iter(self.data)

@@ -64,7 +64,8 @@ def open_source(tokenizer: Any = None, *, model: Model | None = None, template: 
     if around is None and template == COUNT:
         hint = "tokenizer=FOLDER of the model may; template=apart does without"
         raise UsageError(f"{found.name} does not tell how many tokens stand around a prompt", hint=hint)
-    told = f"beside the lengths asked for, {around} tokens stand around each prompt"
+    stand = "1 token stands" if around == 1 else f"{around} tokens stand"
+    told = f"beside the lengths asked for, {stand} around each prompt"
     return Source(writer, found, around, (told,) if around and template == APART else ())
 
 

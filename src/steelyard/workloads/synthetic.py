@@ -71,8 +71,8 @@ class Synthetic(Planned[int]):
         self._source = open_source(tokenizer, model=model, template=template)
         if form == IDS and self._source.tokenizer is None:
             raise UsageError("form=tokens needs a tokenizer", hint="tokenizer=FOLDER of the model")
-        self._template, self.remarks = template, self._source.remarks
-        # Tokens are sent as they are, without a template.
+        # Tokens are sent as they are, with nothing around them.
+        self._template, self.remarks = template, self._source.remarks if form == TEXT else ()
         counted = template == COUNT and form == TEXT
         self._around = (self._source.around or 0) if counted else 0
         if self._around and all(self._input.draw(draw(seed, n)) <= self._around for n in range(_TRIED)):

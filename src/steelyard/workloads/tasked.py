@@ -45,6 +45,11 @@ class Tasked(Planned[Sample]):
         size = getattr(self.task.data, "size", None)
         return size() if callable(size) else None
 
+    @property
+    def skipped(self) -> int:
+        """How many rows were passed over."""
+        return getattr(self.task.data, "skipped", 0)
+
     def plans(self) -> Iterator[Sample]:
         """The samples."""
         return iter(self.task.data)
