@@ -11,6 +11,7 @@ from steelyard.cli.progress import bar_of, clock
 from steelyard.cli.screen import printable, red, tell, width
 from steelyard.loadtest.ticks import Tick
 from steelyard.report.spending import seconds
+from steelyard.report.tables import columns_of
 
 _QUIET = 10.0
 _LATE = 0.05
@@ -66,8 +67,8 @@ class LiveView:
         room = min(24, columns - len(said) - 2)
         bar = bar_of(share, room) + "  " if share is not None and room >= 8 else ""
         return [
-            head[:columns],
-            (bar + said)[:columns],
+            _cut(head, columns),
+            _cut(bar + said, columns),
             _fit([*_counts(tick), *_rates(tick)], columns),
             _fit(_times(tick), columns),
         ]
@@ -82,7 +83,7 @@ class LiveView:
     def _erase(self) -> None:
         """Take back what was drawn; lines that a narrower terminal has wrapped take several rows."""
         columns = width(sys.stderr) or 80
-        rows = sum(max(1, math.ceil(len(line) / columns)) for line in self._drawn)
+        rows = sum(max(1, math.ceil(columns_of(line) / columns)) for line in self._drawn)
         if rows:
             sys.stderr.write(f"\033[{rows}F\033[J")
             sys.stderr.flush()
@@ -111,10 +112,10 @@ def _progress(tick: Tick) -> tuple[float | None, str]:
 
 
 def _counts(tick: Tick) -> list[str]:
-    """How many were asked and what became of them."""
-    parts = [f"{tick.sent:,} sent", f"{tick.done:,} done", f"{tick.in_flight:,} in flight"]
-    parts += [f"{tick.failed:,} failed"] if tick.failed else []
-    return parts + ([f"{tick.cut:,} cut off"] if tick.cut else [])
+    """How many were asked and what became of them, first what is bad: the last is what finds no room."""
+    parts = [f"{tick.failed:,} failed"] if tick.failed else []
+    parts += [f"{tick.cut:,} cut off"] if tick.cut else []
+    return [*parts, f"{tick.sent:,} sent", f"{tick.done:,} done", f"{tick.in_flight:,} in flight"]
 
 
 def _rates(tick: Tick) -> list[str]:
@@ -123,26 +124,32 @@ def _rates(tick: Tick) -> list[str]:
 
 
 def _times(tick: Tick) -> list[str]:
-    """Median and p99 of the last seconds, and whether they are to be believed."""
-    parts = [
+    """Median and p99 of the last seconds, but first whether they are to be believed."""
+    late = tick.lag_p99 is not None and tick.ttft_p50 is not None and tick.lag_p99 > _LATE * tick.ttft_p50
+    lag = [] if tick.lag_p99 is None else [f"lag p99 {seconds(max(tick.lag_p99, 0.0))}"]
+    parts = [f"LATE: {lag.pop()}"] if late else []
+    parts += [f"BUSY: {100 * tick.busy:.0f} % of the client"] if tick.busy > _BUSY else []
+    parts += [
         f"{name} {seconds(half)} p99 {seconds(most)}"
         for name, half, most in (("TTFT", tick.ttft_p50, tick.ttft_p99), ("ITL", tick.itl_p50, tick.itl_p99))
         if half is not None and most is not None
     ]
-    if tick.lag_p99 is not None:
-        late = tick.ttft_p50 is not None and tick.lag_p99 > _LATE * tick.ttft_p50
-        parts.append(f"{'LATE: ' if late else ''}lag p99 {seconds(max(tick.lag_p99, 0.0))}")
-    if tick.busy > _BUSY:
-        parts.append(f"BUSY: {100 * tick.busy:.0f} % of the client")
-    return parts
+    return [*parts, *lag]
 
 
 def _fit(parts: Sequence[str], columns: int) -> str:
     """As many of the parts as there is room for: half of one would be another."""
     shown = list(parts)
-    while len("  ".join(shown)) > columns and len(shown) > 1:
+    while columns_of("  ".join(shown)) > columns and len(shown) > 1:
         shown.pop()
-    return "  ".join(shown)[:columns]
+    return _cut("  ".join(shown), columns)
+
+
+def _cut(line: str, columns: int) -> str:
+    """A line that takes no more than so many columns of a terminal."""
+    while columns_of(line) > columns:
+        line = line[:-1]
+    return line
 
 
 def _coloured(line: str) -> str:
