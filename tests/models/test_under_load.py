@@ -12,7 +12,7 @@ from chat_service import completion
 from faulty_service import Service, reply, serving
 from paced_service import paced
 from steelyard.errors import ModelError
-from steelyard.models.functions import FunctionModel
+from steelyard.models.base import Model
 from steelyard.models.http import HttpModel
 from steelyard.types import Request, Response
 from steelyard.wire.openai import OpenAI
@@ -137,7 +137,7 @@ def test_connections_are_opened_ahead_and_used() -> None:
         asyncio.run(model.warm(1))
 
 
-def test_a_model_of_this_process_is_what_it_is() -> None:
-    model = FunctionModel(lambda text: text)
+def test_a_model_that_knows_no_load_is_what_it_is() -> None:
+    model = Model()
     assert model.under_load(keep=False) is model
     asyncio.run(model.warm(9))

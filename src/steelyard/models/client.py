@@ -25,6 +25,7 @@ from steelyard.models.delivery import CUT, Delivery
 from steelyard.models.limits import Budget, Gate, Health, Pace, check_least
 from steelyard.models.tries import Fault, Tries, find_fault, read_retry_after
 from steelyard.wire.addresses import read_address
+from steelyard.wire.arrivals import begin_stamps
 from steelyard.wire.connection import BrokenAnswer, ConnectionLost, SlowAnswer, TimeLimits
 from steelyard.wire.events import EventReader
 from steelyard.wire.origin import NoAddress, NoFile, NoPort, Origin, RefusedByProxy, Stream
@@ -147,6 +148,7 @@ class Client:
 
         `url` is another address of it, where it is to be asked instead.
         """
+        begin_stamps()
         other = copy(self)
         other._once = True
         if url is not None:

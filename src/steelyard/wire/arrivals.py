@@ -13,6 +13,7 @@ from __future__ import annotations
 import socket
 import struct
 import sys
+from contextlib import suppress
 from time import perf_counter_ns, time_ns
 
 ROOM = 64
@@ -26,7 +27,8 @@ _SECOND = 1_000_000_000
 _LEAP = 10_000
 _LOOKS = 9
 # No turn of a loop takes as long: what is further ahead of its beginning was stamped by another clock.
-_AHEAD = 0.25
+_AHEAD = 0.1
+_held = -1
 
 
 def ask_for_stamps(sock: socket.socket) -> bool:
@@ -38,6 +40,16 @@ def ask_for_stamps(sock: socket.socket) -> bool:
     except OSError:
         return False
     return True
+
+
+def begin_stamps() -> None:
+    """Have the kernel begin to stamp: it takes a moment from when the first socket wants stamps."""
+    global _held
+    if _held < 0 and _KNOWN:
+        with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, _OPTION, 1)
+            # It stays open as long as this process runs: the kernel stamps while anybody wants it.
+            _held = sock.detach()
 
 
 class Calendar:
@@ -55,18 +67,16 @@ class Calendar:
 
         After a leap no stamp is believed until all that waited then has been `drained`.
         """
-        begun = perf_counter_ns()
-        apart = time_ns() - begun
-        took = perf_counter_ns() - begun
-        # Whoever was kept from running between the two looks cannot tell.
-        if abs(apart - self._apart) > _LEAP + took:
+        now = perf_counter_ns()
+        leap = time_ns() - now - self._apart
+        if not -_LEAP < leap < _LEAP and self._leapt():
             self._sound = False
             self._set()
         elif drained:
             self._sound = True
-        now = begun / _SECOND
-        self._latest = now + _AHEAD
-        return now
+        at = now * 1e-9
+        self._latest = at + _AHEAD
+        return at
 
     def read(self, told: list[tuple[int, int, bytes]], after: float) -> float | None:
         """The stamp of a block that came `after` another; None where there is none that can be believed."""
@@ -79,12 +89,20 @@ class Calendar:
         at: float = seconds - self._seconds + (nanos - self._nanos) * 1e-9
         return at if after <= at <= self._latest else None
 
-    def _set(self) -> None:
+    def _leapt(self) -> bool:
+        # Whoever was kept from running between two looks sees a leap that was none.
+        return all(abs(apart - self._apart) > _LEAP for _, apart in self._compare())
+
+    def _compare(self) -> list[tuple[int, int]]:
+        """How far apart the clocks are, seen several times, and how much that may be wrong."""
         looks = []
         for _ in range(_LOOKS):
             begun = perf_counter_ns()
             there = time_ns()
             took = perf_counter_ns() - begun
             looks.append((took, there - begun - took // 2))
-        self._apart = min(looks)[1]
+        return looks
+
+    def _set(self) -> None:
+        self._apart = min(self._compare())[1]
         self._seconds, self._nanos = divmod(self._apart, _SECOND)

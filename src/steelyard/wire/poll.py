@@ -72,9 +72,8 @@ class Poll:
         careful = now - self._looked > _LATE
         readers, ready = self._readers, listed.poll(0, _A_TURN)
         for file, _ in ready:
-            read = readers.get(file)
-            if read is not None:
-                first = read(careful)
+            if file in readers:
+                first = readers[file](careful)
                 # Who waits longest is called first: where that was not long, nobody waited long.
                 careful = careful and now - first > _LATE
         self._drained = len(ready) < _A_TURN
