@@ -115,8 +115,8 @@ class _Execution:
         if deadline is not None:
             since = clock() if begun is None else begun
             self.timer.call_at(since + deadline, lambda: self._give_up(deadline))
-        self.proceed()
         try:
+            self.proceed()
             await self.finished
         finally:
             self.timer.close()
@@ -238,8 +238,8 @@ class _Clients(_Execution):
     """A closed loop: clients who each ask one request after the other."""
 
     def __init__(self, *asked: Any, joining: Iterable[float], timed: bool, **told: Any) -> None:
-        super().__init__(*asked, **told)
         self.joining, self.timed = iter(joining), timed
+        super().__init__(*asked, **told)
 
     def proceed(self) -> None:
         while self.coming:
@@ -270,8 +270,8 @@ class _Arrivals(_Execution):
     """An open loop: each request begins when it is due, whatever became of the others."""
 
     def __init__(self, *asked: Any, schedule: Iterable[float], limit: float, **told: Any) -> None:
-        super().__init__(*asked, **told)
         self.dues, self.limit = iter(schedule), limit
+        super().__init__(*asked, **told)
         self.ahead: deque[tuple[_Taken, float]] = deque()
         self.exhausted = False
         self.in_flight = 0
