@@ -270,6 +270,21 @@ def test_a_model_that_raises_fails_the_request_and_not_the_load(tmp_path: Path) 
     assert run.about["results"][0]["errors"] == {"ZeroDivisionError: by design": 12}
 
 
+def test_a_workload_that_ends_before_its_stage_is_told(tmp_path: Path) -> None:
+    stages = [
+        Stage(name="few", concurrency=2, requests=4),
+        Stage(name="many", concurrency=2, requests=9),
+        Stage(name="long", concurrency=2, duration=30),
+        Stage(name="short", arrival="constant", rate=20, duration=0.12),
+    ]
+    with chatting(lambda asked: "one") as service:
+        run = measure(service.url, tmp_path / "run", workload=Numbered(size=6), stages=stages)
+    told = [[one for one in result["doubts"] if "workload" in one] for result in run.about["results"]]
+    said = "the workload ended after 6 sessions, before"
+    assert [one.count(said) for (one,) in told[1:3]] == [1, 1] and not told[0] + told[3]
+    assert "there were 9" in told[1][0] and "30 s were over" in told[2][0]
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_rows_that_are_passed_over_are_counted_and_told(tmp_path: Path, workers: int) -> None:
     rows: list[Any] = [{"timestamp": n, "input_length": 3, "output_length": n % 3} for n in range(9)]

@@ -77,6 +77,7 @@ class Alone:
             reached=measuring.reached,
             unsent=measuring.unsent,
             skipped=measuring.skipped,
+            ended=measuring.ended,
             busy=whole.take(),
         )
 

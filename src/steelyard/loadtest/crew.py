@@ -124,8 +124,10 @@ class Crew:
             if not stopped and any(hand.lost for hand in team):
                 stopped = True
                 _tell_all(team, stop=True)
-            if watch is not None and clock() >= shown + _PAUSE:
-                shown = clock()
+            if clock() < shown + _PAUSE:
+                continue
+            shown = clock()
+            if watch is not None:
                 watch(pulse.tick(time.time(), shown - begin))
         if watch is not None:
             watch(pulse.tick(time.time(), clock() - begin))
@@ -136,6 +138,7 @@ class Crew:
             unsent=sum(hand.told.get("unsent", 0) for hand in team),
             # Each of them reads all rows, and asks those of its share.
             skipped=max(hand.told.get("skipped", 0) for hand in team),
+            ended=any(hand.told.get("ended") for hand in team),
             busy=max(hand.told.get("busy", 0.0) for hand in team),
             workers=len(team),
             lost=next((hand.lost for hand in team if hand.lost), None),

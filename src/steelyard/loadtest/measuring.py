@@ -60,8 +60,9 @@ class Outcome:
     """How the measuring of a stage went; `begin` and `end` are seconds after the sitting's zero.
 
     `reached` is the place behind the last session that was begun; `unsent` were due, and not begun before
-    the time was over; `skipped` rows of the workload were passed over so far. `busy` is the share of the
-    time that the busiest process was at work. `lost` says why it is not whole, if it is not.
+    the time was over; `skipped` rows of the workload were passed over so far, and `ended` says whether all
+    its sessions were had. `busy` is the share of the time that the busiest process was at work. `lost`
+    says why it is not whole, if it is not.
     """
 
     begin: float
@@ -69,6 +70,7 @@ class Outcome:
     reached: int
     unsent: int = 0
     skipped: int = 0
+    ended: bool = False
     busy: float = 0.0
     workers: int = 1
     lost: str | None = None
@@ -139,6 +141,11 @@ class Measuring:
     def skipped(self) -> int:
         """How many rows of the workload were passed over so far."""
         return self._sessions.skipped
+
+    @property
+    def ended(self) -> bool:
+        """Whether the stage had all sessions that the workload has."""
+        return self._sessions.ended
 
     def close(self) -> None:
         """Store what is not stored yet."""

@@ -83,6 +83,8 @@ class Sessions:
         self._number = -1
         self._last: Session | None = None
         self._skipped = 0
+        self.ended = False
+        """Whether the stage that was last begun had all sessions that there are."""
 
     @property
     def skipped(self) -> int:
@@ -91,6 +93,7 @@ class Sessions:
 
     def arrivals(self, share: Share) -> Iterator[Arrival]:
         """Those of a process's share in a stage, in the order of their places."""
+        self.ended = False
         spans = deque(share.places)
         begin = spans[0][0]
         place = begin + (share.worker - begin) % share.of
@@ -108,6 +111,7 @@ class Sessions:
             if place >= spans[0][0] and (due is None or due >= 0):
                 yield Arrival(place, number, session, due)
             place += share.of
+        self.ended = True
 
     def _dues(self, share: Share, begin: int, place: int) -> tuple[Callable[[Session], float | None], float]:
         """What tells when each session of the share is due, and how much of that is over."""

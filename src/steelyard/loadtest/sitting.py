@@ -167,6 +167,7 @@ class Sitting:
             reached=max(outcome.reached, entry["reached"]),
             unsent=outcome.unsent + (entry.get("unsent") or 0),
             skipped=outcome.skipped,
+            ended=outcome.ended,
             workers=outcome.workers,
             busy=round(outcome.busy, 3),
         )
@@ -206,8 +207,7 @@ class Sitting:
             self.results.append(Performance.from_dict(stored[number]))
             return
         self._entries[number]["state"] = "done" if done else self._entries[number]["state"]
-        counts = {name: self._entries[number].get(name, 0) for name in ("unsent", "skipped")}
-        performance = measure_stage(self.run, number, limits=self.limits, **counts)
+        performance = measure_stage(self.run, number, limits=self.limits, entry=self._entries[number])
         self.results.append(performance)
         self.run.update(stages=self._entries, results=[*stored[:number], performance.to_dict()])
 
@@ -241,17 +241,9 @@ class Sitting:
 
 
 def measure_stage(
-    run: Run,
-    number: int,
-    *,
-    limits: Mapping[str, float] | None = None,
-    unsent: int = 0,
-    skipped: int = 0,
+    run: Run, number: int, *, limits: Mapping[str, float] | None = None, entry: Mapping[str, Any]
 ) -> Performance:
-    """The figures of a stage of a run, from its folder.
-
-    `unsent` sessions were due in it and not begun, `skipped` rows of its workload were passed over.
-    """
+    """The figures of a stage of a run, from its folder, with the doubts that its entry there gives."""
     # numpy is loaded only when something has been measured.
     from steelyard.timings.clients import Client
     from steelyard.timings.columns import Columns
@@ -260,12 +252,24 @@ def measure_stage(
     columns = Columns.read(run.path, stage=number)
     performance = measure(columns, limits=limits)
     doubts = find_doubts(performance, columns, Client.read(run.path, stage=number))
-    if unsent:
-        doubts.append(
-            f"{unsent:,} sessions were due and not begun before the time was over: we were late, or a limit"
-        )
-    if skipped:
-        doubts.append(
-            f"{skipped:,} rows of the workload were passed over: bad ones, or ones that had no answer"
-        )
-    return replace(performance, doubts=doubts)
+    return replace(performance, doubts=[*doubts, *_doubt_entry(entry)])
+
+
+def _doubt_entry(entry: Mapping[str, Any]) -> Iterator[str]:
+    """What a stage did not ask of what was to be asked."""
+    if unsent := entry.get("unsent"):
+        yield f"{unsent:,} sessions were due and not begun before the time was over: we were late, or a limit"
+    elif entry.get("ended") and (wanted := _tell_wanted(entry)):
+        yield f"the workload ended after {entry['reached']:,} sessions, before {wanted}: none is asked twice"
+    if skipped := entry.get("skipped"):
+        yield f"{skipped:,} rows of the workload were passed over: bad ones, or ones that had no answer"
+
+
+def _tell_wanted(entry: Mapping[str, Any]) -> str | None:
+    """What a stage was to end with and did not, but for a trace, which is as long as it is."""
+    requests, duration = entry["requests"], entry["duration"]
+    if duration is not None and (entry.get("before") or entry["to"] - entry["from"] >= duration):
+        return None
+    if requests is not None:
+        return f"there were {requests:,}" if entry["reached"] < requests else None
+    return f"{duration:g} s were over" if duration is not None and entry["arrival"] != "trace" else None

@@ -133,7 +133,9 @@ class _Worker:
         timers = [self._loop.call_later(_PAUSE, tell)]
         try:
             await self._attempt(self._measuring.run(share, start))
-            came = {name: getattr(self._measuring, name) for name in ("reached", "unsent", "skipped")}
+            came = {
+                name: getattr(self._measuring, name) for name in ("reached", "unsent", "skipped", "ended")
+            }
             return {**came, "busy": whole.take()}
         finally:
             timers[0].cancel()

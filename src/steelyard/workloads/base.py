@@ -10,7 +10,7 @@
             for n in count():
                 yield Session(str(n), [Turn("Good morning!", max_tokens=16)])
 
-An endless workload ends with the load; one that ends, ends the load.
+An endless workload ends with the load; one that ends, ends the stage: none of its sessions is asked twice.
 """
 
 from __future__ import annotations
