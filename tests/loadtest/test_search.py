@@ -316,4 +316,7 @@ def test_the_limit_of_a_real_service_is_found(tmp_path: Path) -> None:
     assert run.about["state"] == "done" and len(run.about["results"]) == len(run.about["stages"])
     assert found["value"] is None or 20 <= found["value"] <= 45
     assert {level["value"] for level in found["levels"]} == {stage["rate"] for stage in run.about["stages"]}
+    # What a level was too much for is waited for, so that the next one finds a service that is idle.
+    spent = {n + 1 for n, one in enumerate(run.about["results"][:-1]) if one["cut"] or one["failed"]}
+    assert {one["ahead_of"] for one in run.about.get("warmups", []) if one["name"] == "draining"} == spent
     assert found["ended"] or found["value"] == 20 or found["value"] == 28.3 or found["value"] == 40

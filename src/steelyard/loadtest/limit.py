@@ -26,6 +26,10 @@ MOST_FAILED = "error=1%"
 """What is asked besides, where nobody says how many may fail."""
 
 
+DRAINING = Stage(name="draining", requests=2, concurrency=1, warmup=True)
+"""What is asked behind a level that was too much: a service may still be busy with what nobody awaits."""
+
+
 def find_limit(
     model: Model | Callable[..., Any] | str | Path,
     workload: Any,
@@ -65,11 +69,16 @@ def find_limit(
         confidence=confidence,
         longest=longest,
     )
-    ahead = list(warmups)
+    ahead, drained = list(warmups), 0
 
     def next_stage(known: Sequence[Performance]) -> Stage | None:
+        nonlocal drained
         if ahead:
             return ahead.pop(0)
+        if len(known) > drained:
+            drained = len(known)
+            if known[-1].cut or known[-1].failed:
+                return DRAINING
         results[:] = known
         return search(results)
 

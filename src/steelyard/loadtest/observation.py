@@ -23,6 +23,7 @@ _REQUESTS_A_PART = 8
 _SETTLING = 0.25
 _MICRO = 1_000_000
 _GROWING = 1.2
+_ALIKE = 0.05
 _SURE = 2.33
 _NEVER_BACK = ("e2el", "e2el_due", "ttft", "ttft_due")
 
@@ -141,8 +142,10 @@ def _sum(place: NDArray[np.int64], values: Floats, over: NDArray[np.generic], co
 def _rank(took: Floats, there: NDArray[np.bool_], place: NDArray[np.int64], count: int) -> Floats:
     """For each part the sum of its requests' ranks by the time they took; who has none is in the middle."""
     ranks = np.full(len(took), 0.5)
-    values, which, counts = np.unique(np.round(took[there], 6), return_inverse=True, return_counts=True)
-    if len(values):
+    if there.any():
+        # What differs by less is alike: how noise of that size comes and goes says nothing of a queue.
+        step = max(_ALIKE * float(np.median(took[there])), 1e-9)
+        _, which, counts = np.unique(np.round(took[there] / step), return_inverse=True, return_counts=True)
         # Equal times share the middle of their ranks.
         ranks[there] = ((np.cumsum(counts) - counts / 2) / counts.sum())[which]
     return np.bincount(place, weights=ranks, minlength=count).astype(np.float64)
