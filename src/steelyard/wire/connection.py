@@ -288,8 +288,11 @@ class Connection:
     def _read(self, careful: bool) -> float:
         """Take what has come, event by event where it is worth it; says when the first of it was in."""
         try:
-            if careful and self._stamped and (ends := self._find_ends()):
-                return self._read_singly(ends)
+            if careful and self._stamped:
+                seen, told, _, _ = self._receive(_BLOCK, ROOM, socket.MSG_PEEK)
+                last = self._calendar.read(told, self._last)
+                if last is not None and (ends := self._find_ends(seen)):
+                    return self._read_singly(ends, last)
             block, told, _, _ = self._receive(_BLOCK, ROOM)
         except (BlockingIOError, InterruptedError):
             return clock()
@@ -298,26 +301,25 @@ class Connection:
             return clock()
         return self._accept(block, told)
 
-    def _find_ends(self) -> list[int]:
-        """Where events end, or what comes packed together by TLS, in what waits to be read."""
-        seen = self.sock.recv(_BLOCK, socket.MSG_PEEK)
+    def _find_ends(self, seen: bytes) -> list[int]:
+        """Where events end, or what comes packed together by TLS, before the end of what waits to be read."""
         if self._tls is not None:
             return _find_packages(seen)
         ends = [found.end() for found in _END.finditer(seen)]
         # The end of the line after a chunk came with it.
         return ends[:-1] if ends and len(seen) - ends[-1] <= 2 else ends
 
-    def _read_singly(self, ends: list[int]) -> float:
-        """Take each event with its own stamp: a read over several has the stamp of the last."""
-        first = self._accept(*self._receive(ends[0], ROOM)[:2])
-        if clock() - first > _TORRENT * len(ends):
-            place = ends[0]
-            for end in ends[1:]:
-                if not self.lost:
-                    self._accept(*self._receive(end - place, ROOM)[:2])
-                place = end
-        if not self.lost:
-            self._accept(*self._receive(_BLOCK, ROOM)[:2])
+    def _read_singly(self, ends: list[int], last: float) -> float:
+        """Take each event with its own stamp: a read over several has that of the `last`."""
+        first, begin = 0.0, 0
+        for end in ends:
+            at = self._accept(*self._receive(end - begin, ROOM)[:2])
+            first, begin = first or at, end
+            if self.lost:
+                return first
+            if last - at < _TORRENT * len(ends):
+                break
+        self._accept(*self._receive(_BLOCK, ROOM)[:2])
         return first
 
     def _accept(self, block: bytes, told: list[tuple[int, int, bytes]]) -> float:
