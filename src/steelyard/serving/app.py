@@ -12,6 +12,8 @@ from steelyard import __version__
 from steelyard.errors import SteelyardError, describe, locate
 from steelyard.models.base import clock
 from steelyard.serving.answers import Gathered, Served, pieces_of
+from steelyard.serving.counting import PATH as COUNTING
+from steelyard.serving.counting import accept_count, tell_tokens
 from steelyard.serving.keys import Keys
 from steelyard.serving.metrics import KIND, Metrics
 from steelyard.serving.requests import fit_all
@@ -100,6 +102,8 @@ class Application:
                 await visit.read(self.limits)
                 await visit.reply(200, told[0], kind=told[1])
                 return
+            if visit.method == "POST" and await self._counts(visit, path):
+                return
             raise Refusal(404, f"there is nothing at {visit.path}")
         visit.wire, visit.route = route.name, route.pattern
         if visit.method != "POST":
@@ -151,6 +155,18 @@ class Application:
         requests = await _understand(large, fit_all, exchange.requests, served.model)
         answering = self._stream if exchange.stream else self._give
         await self._attended(visit, answering(visit, exchange, served, requests))
+
+    async def _counts(self, visit: Visit, path: str) -> bool:
+        """Tell the tokens of a prompt, where a path asks for them; False where it does not."""
+        named = [name for rest, name in self._readings(path) if rest == COUNTING]
+        if not named or "openai" not in self.routes.wires:
+            return False
+        body = await visit.read(self.limits)
+        large = len(body) > _LARGE
+        exchange = await _understand(large, accept_count, Call(path, visit.headers, body))
+        served = self._choose(named[0] or exchange.model)
+        await visit.reply(200, await _understand(large, tell_tokens, exchange.requests[0], served.model))
+        return True
 
     def _choose(self, name: str | None) -> Served:
         """The model of a name; one that stands alone needs none."""
