@@ -17,6 +17,7 @@ from pyarrow import parquet
 
 from steelyard.errors import UsageError
 from steelyard.loadtest.plan import Stage
+from steelyard.report.load_charts import draw_over_time, stretch
 from steelyard.report.load_comparison import compare_loads, tabulate_changes
 from steelyard.report.load_contents import LoadContents, read_load
 from steelyard.report.load_exports import FIELDS, as_load_document, write_parquet, write_rows
@@ -99,6 +100,23 @@ def test_a_page_is_whole_and_fetches_nothing(one: LoadContents, three: LoadConte
         assert said in page, said
     page = draw_load_page([three])
     assert "TTFT over throughput" in page and "missed ttft_p99" in page
+
+
+def test_lines_over_time_break_where_there_was_a_pause(tmp_path: Path) -> None:
+    stages = []
+    for number, start in enumerate((0.2, 60.0)):
+        records = make_records(stage=number, start=start, rate=20, count=200, first=200 * number)
+        stages.append((plan(f"stage {number}", 20), records))
+    columns = read_load(make_load_run(tmp_path / "run", stages)).columns
+    for chart in draw_over_time(stretch(columns)):
+        for shape in (one for one in chart.shapes if one.kind.endswith("line")):
+            # In thousandths of the width the pause goes from about 150 to 850.
+            parts = [
+                [int(at) for at in re.findall(r"[ML](\d+) ", part)]
+                for part in re.findall("M[^M]*", shape.path)
+            ]
+            assert {part[0] < 200 for part in parts} == {True, False}
+            assert all(max(part) < 200 or min(part) > 800 for part in parts)
 
 
 def test_hostile_names_stay_text(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ _ACROSS, _UP = 0.13, 0.08
 """How far apart names of ticks stand, so that none covers another."""
 _NAMED = 0.1
 _LEAST_WIDTH = 0.0012
-_BRIDGED = 5
+BRIDGED = 5
 """Over how many values that are missing a line goes on."""
 
 
@@ -268,13 +268,13 @@ def percent(place: float) -> str:
 
 
 def _path(line: Line, x: Axis, y: Axis) -> str:
-    words, missing, before = [], _BRIDGED + 1, 0.0
+    words, missing, before = [], BRIDGED + 1, 0.0
     for at, value in zip(line.xs, line.ys):
         if value is None or not math.isfinite(value):
             missing += 1
             continue
         across, up = round(SIDE * x.place(at)), SIDE - SIDE * y.place(value)
-        begins = missing > _BRIDGED
+        begins = missing > BRIDGED
         if line.stepped and not begins:
             words.append(f"L{across} {before:.4g}")
         # A line to where it is makes a point of what stands alone.

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steelyard.report.drawing import (
+    BRIDGED,
     Axis,
     Chart,
     Dot,
@@ -47,6 +48,8 @@ _WIDE = 10
 """From which factor on times are drawn by their logarithms."""
 _ROOM = 1.25
 _NAME_WIDTH = 9.0
+_PAUSE = 5
+"""How many times as long as usual nothing is told where a line over time breaks."""
 _FEWEST_BARS, _BARS = 8, 60
 _CELLS = (140, 28)
 _LEVELS = (0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999, 0.99999, 0.999999)
@@ -356,7 +359,14 @@ def _is_wide(lines: Sequence[Line]) -> bool:
 
 
 def _over(t: Floats, label: str, kind: str, values: NDArray[Any]) -> Line:
-    known = [None if math.isnan(value) else value for value in values.astype(np.float64).tolist()]
+    """A line over time, which breaks where nothing was told for long, as between two sittings."""
+    steps, values = np.diff(t), values.astype(np.float64)
+    breaks = np.flatnonzero(steps > _PAUSE * np.median(steps)) + 1 if len(steps) else np.zeros(0, np.int64)
+    there = np.repeat(breaks, BRIDGED + 1)
+    # From the end of the one part on and up to the next.
+    between = np.where(np.arange(len(there)) % (BRIDGED + 1) < BRIDGED, t[there - 1], t[there])
+    t, values = np.insert(t, there, between), np.insert(values, there, np.nan)
+    known = [None if math.isnan(value) else value for value in values.tolist()]
     return Line(label, kind, t.tolist(), known, filled=kind == "c0" and label in ("", "on average"))
 
 
