@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import json
+import os
 import socket
 import ssl
+import warnings
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -47,6 +51,47 @@ def test_one_connection_serves_many_requests_and_many_loops() -> None:
         assert service.connections == 1
         assert service.asked[0].headers["host"] == f"127.0.0.1:{service.port}"
         assert service.asked[0].body == b"[1]"
+
+
+def forked(work: Callable[[], object]) -> int:
+    """How a process ends that was forked from this one to do some work."""
+    with warnings.catch_warnings():
+        # The service is a thread here, of which it makes no use.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
+    if not pid:
+        code = 1
+        with contextlib.suppress(BaseException):
+            work()
+            code = 0
+        os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def test_processes_that_were_forked_connect_anew_and_leave_ours_alone() -> None:
+    with serving(reply(["a"])) as service:
+        origin = Origin(service.url)
+        post(service, origin=origin)
+        assert [forked(lambda: post(service, origin=origin)) for _ in range(2)] == [0, 0]
+        assert json.loads(post(service, origin=origin)[0].body) == ["a"]
+        origin.close()
+        assert service.connections == 3
+
+
+def test_what_was_forked_tidies_up_without_taking_anything_away() -> None:
+    loop = asyncio.new_event_loop()
+    with serving(reply(["a"])) as service, contextlib.closing(loop):
+        origin = Origin(service.url)
+
+        async def ask() -> Answer:
+            return await asyncio.wait_for(origin.send("POST", "/v1/predict", headers={}), 10)
+
+        loop.run_until_complete(ask())
+        # The loop that both have is not closed, and goes on here.
+        assert forked(origin.close) == 0
+        assert json.loads(loop.run_until_complete(ask()).body) == ["a"]
+        origin.close()
+        assert service.connections == 1
 
 
 def test_a_connection_closed_between_requests_is_replaced() -> None:

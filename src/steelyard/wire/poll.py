@@ -7,6 +7,7 @@ Here the kernel keeps the list, and whoever is in it is called at once, some of 
 from __future__ import annotations
 
 import asyncio
+import os
 import select
 from collections.abc import Callable
 from time import perf_counter as clock
@@ -31,6 +32,7 @@ class Poll:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.calendar = Calendar()
+        self._process = os.getpid()
         self._readers: dict[int, Read] = {}
         self._list: select.epoll | None = None
         self._drained = True
@@ -53,9 +55,12 @@ class Poll:
             if not self.loop.is_closed():
                 self.loop.remove_reader(file)
         elif self._readers.pop(file, None) is not None:
-            self._list.unregister(file)
+            # A process that was forked has the very same list, which the one that made it waits with.
+            ours = self._process == os.getpid()
+            if ours:
+                self._list.unregister(file)
             if not self._readers:
-                if not self.loop.is_closed():
+                if ours and not self.loop.is_closed():
                     self.loop.remove_reader(self._list.fileno())
                 self._list.close()
                 self._list = None
