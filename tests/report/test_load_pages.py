@@ -176,7 +176,12 @@ def test_the_steady_state_is_told_or_why_there_is_none(one: LoadContents, three:
             if steady.window is None:
                 assert found is stage and said == f"no steady state: {steady.why}; this is the whole stage"
             else:
-                assert found.performance.window == steady.window and f"{steady.concurrency} in flight" in said
+                assert (
+                    found.performance.window == steady.window
+                    and f"{steady.concurrency} in flight or more" in said
+                )
+                share = (steady.window[1] - steady.window[0]) / stage.performance.duration
+                assert f", {share:.0%} of the stage," in said
     assert "steady state" in draw_load_page([one])
 
 

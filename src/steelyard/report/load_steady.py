@@ -21,12 +21,15 @@ def keep_steady(contents: LoadContents, stage: StageContents) -> tuple[StageCont
     goodput = contents.run.about.get("goodput")
     limits = read_limits(goodput) if goodput else None
     found = replace(stage, performance=measure(columns, window=steady.window, limits=limits))
-    return found, _tell(steady, found)
+    return found, _tell(steady, found, of=stage.performance.duration)
 
 
-def _tell(steady: Steady, stage: StageContents) -> str:
+def _tell(steady: Steady, stage: StageContents, *, of: float) -> str:
     begin, end = steady.window or (0.0, 0.0)
     one = stage.performance
     rates = [(one.request_rate, "requests"), (one.output_rate, "output tokens")]
     said = [f"{rate(value)} {what} a second" for value, what in rates if value]
-    return f"from {clock(begin)} to {clock(end)}, {steady.concurrency} in flight: {', '.join(said)}"
+    # The busiest part of arrivals at random is no more than that, if it is a small part.
+    part = f", {min((end - begin) / of, 1.0):.0%} of the stage" if of else ""
+    when = f"from {clock(begin)} to {clock(end)}{part}"
+    return f"{when}, {steady.concurrency:,} in flight or more: {', '.join(said)}"
