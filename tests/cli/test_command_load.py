@@ -153,6 +153,15 @@ def test_what_cannot_be_is_said_before_anything_is_asked(
     assert not Path("runs").exists()
 
 
+def test_a_missing_library_is_told_before_anything_is_asked(
+    load: Ask, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    code, out, err = load("--requests", "2", "--parquet", "rows.parquet")
+    assert (code, out) == (2, "") and "steelyard[arrow]" in err
+    assert not [asked for asked in service.asked if asked.method == "POST"]
+
+
 def test_it_needs_a_model(ask: Ask) -> None:
     code, _, err = ask("load", "--rate", "5")
     assert code == 2 and "no model is named" in err
@@ -389,6 +398,16 @@ def test_a_trace_is_replayed_as_it_was(load: Ask, ask: Ask, service: Service, fo
         record.response.timing.due for record in Run.open("run").records() if record.response.timing
     )
     assert [round(due - dues[0], 3) for due in dues] == [0, 0.04, 0.08, 0.12, 0.16]
+
+
+def test_what_was_measured_before_a_bad_row_is_shown(ask: Ask, service: Service, folder: Path) -> None:
+    rows = [json.dumps({"timestamp": n, "input_length": 6, "output_length": 3}) for n in range(5)]
+    (folder / "trace.jsonl").write_text("\n".join([*rows, "nonsense"]) + "\n")
+    flags = ("--model", service.url, "--quiet", "--scrape", "off", "--workers", "1", "--out", "run")
+    code, out, err = ask("load", *flags, "--workload", "trace.jsonl")
+    assert code == 2 and "line 6: expected a JSON object" in err and "on_bad_row=skip" in err
+    assert "the stage did not come to its end" in out and re.search(r"^requests +[1-5] ", out, re.M)
+    assert Run.open("run").about["state"] == "stopped"
 
 
 def test_a_service_that_is_not_there_costs_one_line(ask: Ask) -> None:

@@ -149,7 +149,7 @@ def test_wrong_names_and_options_show_the_near_ones() -> None:
         open_task(data=[{"input": "a"}], metrics=["exakt"])
     with pytest.raises(UsageError, match="needs data"):
         open_task("summaries")
-    with pytest.raises(UsageError, match=r"unexpected keyword|no option"):
+    with pytest.raises(UsageError, match="the task arithmetic has no option 'tempalte'"):
         open_task("arithmetic", data=[{"input": "a"}], tempalte="x")
 
 

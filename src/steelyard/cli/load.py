@@ -16,7 +16,7 @@ from steelyard.cli.pairs import masked, read_pairs
 from steelyard.cli.screen import printable, tell
 from steelyard.cli.series import read_template, write_flags
 from steelyard.cli.stages import ARRIVING, read_search, read_stages
-from steelyard.errors import Interrupted, UsageError
+from steelyard.errors import DataError, Interrupted, UsageError, need
 from steelyard.loadtest.checks import check_answers
 from steelyard.loadtest.limit import find_limit
 from steelyard.loadtest.running import load
@@ -50,7 +50,8 @@ def run(options: Namespace) -> int:
         path = now.get("resume") or now.get("out") or _folder(workload.name, model.name)
         try:
             stored = _measure(asked, now, model, workload, path=path)
-        except Interrupted:
+        except (Interrupted, DataError):
+            # What was measured before a row that cannot be read is worth as much.
             if (path / "run.json").exists():
                 show_figures([Run.open(path)], now)
             raise
@@ -135,6 +136,8 @@ def _check(asked: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     for name in ("html", "csv", "parquet"):
         if name in now and now[name].is_dir():
             raise UsageError(f"--{name} {now[name]} is a folder", hint="name a file")
+    if "parquet" in now:
+        need("pyarrow", extra="arrow")
 
 
 def _open_workload(asked: Mapping[str, Any], model: Model) -> Workload:

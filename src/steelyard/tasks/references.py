@@ -11,6 +11,7 @@ What is given beside the reference takes the place of what the task says itself.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from steelyard.tasks.files import read_task
 
 _DEMO = {"arithmetic": "demo/arithmetic", "choice": "demo/choice", "questions": "demo/sentences"}
 _DEMO_SHOTS = {"arithmetic": "demo/train", "gsm8k": "demo/train"}
+_STRANGE = re.compile(r"unexpected keyword argument '(\w+)'")
 _ROLES = ("input", "target", "choices", "id", "group", "images", "layout")
 
 
@@ -134,6 +136,11 @@ def _call(name: str, make: Any, options: Mapping[str, Any]) -> Any:
     except SteelyardError:
         raise
     except Exception as error:
+        # What a task hands on to Task is known only there.
+        strange = _STRANGE.search(str(error)) if isinstance(error, TypeError) else None
+        if strange and strange[1] in options:
+            hint = "options of its data go with --data, or into data_options"
+            raise UsageError(f"the task {name} has no option {strange[1]!r}", hint=hint) from error
         message = f"the task {name} cannot be made: {describe(error)}"
         raise UsageError(message, hint=locate(error)) from error
 
