@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
+import signal
+import socket
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +70,28 @@ def test_no_metrics_are_told_of_once_and_nothing_is_written(tmp_path: Path) -> N
     assert scraper.trouble is not None and "no metrics of the server" in scraper.trouble
     assert "HTTP 404" in scraper.trouble and f"127.0.0.1:{service.port}/metrics" in scraper.trouble
     assert not (tmp_path / "server.jsonl").exists()
+
+
+def test_interrupted_it_leaves_nothing_under_way(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    ended = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+
+        def interrupt() -> None:
+            # Looked at, it says nothing.
+            with silent.accept()[0]:
+                os.kill(os.getpid(), signal.SIGINT)
+                ended.wait(20)
+
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        scraper = open_scraper(HttpModel(f"http://127.0.0.1:{silent.getsockname()[1]}"), tmp_path / "looks")
+        with pytest.raises(KeyboardInterrupt), keep_looking(scraper):
+            pass
+        ended.set()
+        thread.join()
+    del scraper
+    gc.collect()
+    assert not caplog.records
 
 
 def test_nothing_that_is_known_is_nothing(tmp_path: Path) -> None:

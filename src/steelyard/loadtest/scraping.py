@@ -130,7 +130,7 @@ class Scraper:
 def keep_looking(scraper: Scraper) -> Iterator[Scraper]:
     """Look at the server from a thread of its own during a `with` block, at its begin and its end too."""
     loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="scraping", daemon=True)
+    thread = threading.Thread(target=_run_until_stopped, args=[loop], name="scraping", daemon=True)
     thread.start()
     try:
         asyncio.run_coroutine_threadsafe(scraper.look(), loop).result()
@@ -143,7 +143,18 @@ def keep_looking(scraper: Scraper) -> Iterator[Scraper]:
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
-        loop.close()
+
+
+def _run_until_stopped(loop: asyncio.AbstractEventLoop) -> None:
+    """Run a loop until it is stopped, and close it."""
+    loop.run_forever()
+    # An interrupt may leave a look under way, which a loop must not be closed over.
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    if left:
+        loop.run_until_complete(asyncio.wait(left))
+    loop.close()
 
 
 def open_scraper(
