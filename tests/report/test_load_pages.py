@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -166,6 +166,15 @@ def test_figures_are_those_of_the_requests(one: LoadContents) -> None:
     assert "6 of 240 requests failed" in " ".join(doubt_load(one))
     assert judge_load(one) is False
     assert any(line.endswith("× status 503: busy") for line in tell_outcome(one))
+
+
+def test_failures_that_differ_in_a_number_are_one_and_none_is_left_out(one: LoadContents) -> None:
+    failed = {f"HTTP {400 + n}: too long": 1 for n in range(9)}
+    failed |= {f"HTTP 400: it needs {n} tokens": 3 for n in (7, 80, 900)}
+    stage = replace(one.stages[0], performance=replace(one.stages[0].performance, errors=failed))
+    told = list(tell_outcome(replace(one, stages=[stage])))[-9:]
+    assert told[0] == "9 × HTTP 400: it needs 7 tokens"
+    assert told[1] == "1 × HTTP 400: too long" and told[-1] == "2 × other reasons, of 2 kinds"
 
 
 def test_the_steady_state_is_told_or_why_there_is_none(one: LoadContents, three: LoadContents) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from steelyard.timings.columns import Columns
 
 KIND = "load"
+# Failures that differ in these only are of one kind; 400 and 503 are two.
+_NUMBER = re.compile(r"(?<!HTTP )(?<!status )\b\d+")
 
 
 @dataclass(frozen=True)
@@ -83,10 +86,13 @@ class LoadContents:
 
     @property
     def reasons(self) -> dict[str, int]:
-        """Why requests failed, the most frequent first."""
+        """Why requests failed, the most frequent first; one stands for all that differ in a number."""
         counted: Counter[str] = Counter()
+        examples: dict[str, str] = {}
         for stage in self.stages:
-            counted.update(stage.performance.errors)
+            for reason, count in stage.performance.errors.items():
+                kind = _NUMBER.sub("0", reason)
+                counted[examples.setdefault(kind, reason)] += count
         return dict(counted.most_common())
 
     @property

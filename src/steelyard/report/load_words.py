@@ -67,8 +67,11 @@ def tell_outcome(contents: LoadContents) -> Iterator[str]:
         for verdict in contents.verdicts(stage):
             if not several or not verdict.kept:
                 yield f"{stage.name}: {verdict}" if several else str(verdict)
-    for reason, count in list(contents.reasons.items())[:_MOST_REASONS]:
+    reasons = list(contents.reasons.items())
+    for reason, count in reasons[:_MOST_REASONS]:
         yield f"{count:,} × {reason}"
+    if others := reasons[_MOST_REASONS:]:
+        yield f"{sum(count for _, count in others):,} × other reasons, of {len(others):,} kinds"
 
 
 def tabulate_answers(answers: Mapping[str, Any]) -> Table:
