@@ -293,6 +293,18 @@ def test_rows_and_a_page_and_gauges(load: Ask, ask: Ask, folder: Path) -> None:
     assert (folder / "again.csv").read_text() == (folder / "rows.csv").read_text()
 
 
+def test_a_table_for_programs_is_of_what_was_chosen_and_doubted_beside(load: Ask, ask: Ask) -> None:
+    stages = ("--stage", "concurrency=1", "requests=3", "--stage", "concurrency=2", "requests=30")
+    assert load(*stages, "--out", "run")[0] == 0
+    _, out, err = ask("report", "run", "--csv")
+    assert {row["stage"] for row in csv.DictReader(out.splitlines())} == {"1 client", "2 clients"}
+    assert "! run: 1 client: with 3 answers a p99 is hardly more than the slowest of them" in err
+    _, out, err = ask("report", "run", "--csv", "--stage", "2", "--steady")
+    rows = {row["measure"]: row for row in csv.DictReader(out.splitlines())}
+    assert rows["E2EL"]["stage"] == "2 clients" and int(rows["E2EL"]["n"]) <= 30
+    assert re.search(r"^run: 2 clients: (from|no steady state)", err, re.M)
+
+
 def test_load_runs_are_read_by_the_other_verbs(load: Ask, ask: Ask, folder: Path) -> None:
     for name in ("a", "b"):
         assert load("--requests", "40", "--concurrency", "4", "--out", name, "--keep-answers")[0] == 0

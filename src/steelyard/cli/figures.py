@@ -34,13 +34,18 @@ _MOST_WHOLE = 3
 def show_figures(runs: Sequence[Run], now: Mapping[str, Any]) -> int:
     """Show load runs as the flags want it; 1 where one did not end well."""
     found = [read_load(run) for run in runs]
+    chosen: dict[str, Any] = {"stage": now.get("stage_name"), "steady": now.get("steady", False)}
     if now.get("json"):
         show_json({"runs": [_as_document(contents) for contents in found]})
     elif now.get("csv") is True:
-        show(_in_one_table(found).csv())
+        show(_in_one_table(found, **chosen).csv())
+        # A table that a program reads has no room for why it may be wrong.
+        for contents in found:
+            for doubt in doubt_load(contents):
+                tell(printable(f"! {contents.run.path}: {doubt}"))
     else:
-        forms = {"markdown": now.get("md", False), "steady": now.get("steady", False)}
-        show("\n\n".join(describe_load(one, stage=now.get("stage_name"), **forms) for one in found))
+        markdown = now.get("md", False)
+        show("\n\n".join(describe_load(one, markdown=markdown, **chosen) for one in found))
     _write_all(found, now)
     return 0 if all(judge_load(contents) for contents in found) else 1
 
@@ -54,14 +59,16 @@ def describe_load(
     parts = [f"## {head}" if markdown else head]
     notes = [f"{item or '! '}{printable(line)}" for line in doubt_load(contents)]
     parts += ["\n".join(notes)] if notes else []
-    chosen = contents.stages if stage is None else [_find_stage(contents, stage)]
+    chosen = _choose(contents, stage)
     if len(chosen) > 1:
         parts.append(_draw(tabulate_stages(contents), markdown=markdown))
     if len(chosen) <= _MOST_WHOLE:
         for one in chosen:
             shown, said = _keep_steady(contents, one) if steady else (one, "")
-            parts += [f"{item}steady state: {said}"] if said else []
-            parts += _describe_stage(shown, markdown=markdown, named=len(chosen) > 1)
+            doubts = [doubt for doubt in shown.performance.doubts if doubt not in one.performance.doubts]
+            remarks = [f"{item}steady state: {said}"] if said else []
+            remarks += [f"{item or '! '}{printable(doubt)}" for doubt in doubts]
+            parts += _describe_stage(shown, remarks, markdown=markdown, named=len(chosen) > 1)
     told = [(one.name, one.server) for one in chosen if one.server]
     if told and len(chosen) <= _MOST_WHOLE:
         parts.append(_draw(tabulate_server(told), markdown=markdown))
@@ -82,16 +89,24 @@ def _keep_steady(contents: LoadContents, stage: StageContents) -> tuple[StageCon
     return keep_steady(contents, stage)
 
 
-def _describe_stage(stage: StageContents, *, markdown: bool, named: bool) -> Iterator[str]:
+def _describe_stage(
+    stage: StageContents, remarks: Sequence[str], *, markdown: bool, named: bool
+) -> Iterator[str]:
     name = printable(stage.name)
     if named:
         yield f"### {name}" if markdown else name
+    if remarks:
+        yield "\n".join(remarks)
     yield _draw(tabulate_measures(stage.performance), markdown=markdown)
     totals = list(tell_totals(stage.performance))
     widest = max(len(name) for name, _ in totals)
     yield "\n".join(f"- {name}: {said}" if markdown else f"{name:<{widest}}  {said}" for name, said in totals)
     if stage.performance.turns:
         yield _draw(tabulate_turns(stage.performance), markdown=markdown)
+
+
+def _choose(contents: LoadContents, stage: str | None) -> list[StageContents]:
+    return contents.stages if stage is None else [_find_stage(contents, stage)]
 
 
 def _find_stage(contents: LoadContents, name: str) -> StageContents:
@@ -146,13 +161,16 @@ def _as_document(contents: LoadContents) -> dict[str, Any]:
     }
 
 
-def _in_one_table(found: Sequence[LoadContents]) -> Table:
+def _in_one_table(found: Sequence[LoadContents], *, stage: str | None, steady: bool) -> Table:
     rows, columns = [], None
     for contents in found:
-        for stage in contents.stages:
-            table = tabulate_measures(stage.performance)
+        for one in _choose(contents, stage):
+            shown, said = _keep_steady(contents, one) if steady else (one, "")
+            if said:
+                tell(printable(f"{contents.run.path}: {one.name}: {said}"))
+            table = tabulate_measures(shown.performance)
             columns = ("run", "stage", "measure", *table.columns[1:])
-            rows += [[str(contents.run.path), stage.name, *row] for row in table.rows]
+            rows += [[str(contents.run.path), one.name, *row] for row in table.rows]
     return Table(columns or ("run", "stage", "measure"), rows)
 
 
