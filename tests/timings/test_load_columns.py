@@ -14,6 +14,7 @@ from shard_maker import make_record, write_shard
 
 from steelyard.errors import StoreError
 from steelyard.timings.columns import Columns
+from steelyard.timings.measures import take_measure
 
 
 def test_what_is_stored_is_read(tmp_path: Path) -> None:
@@ -54,6 +55,15 @@ def test_what_is_stored_is_read(tmp_path: Path) -> None:
     assert columns.error_counts() == {"status 503": 1, "cut off": 1}
     assert next(iter(columns.names())) == ("7", "s")
     assert [gaps.tolist() for gaps in columns.answered.gaps()] == [[250_000, 750_000, 500_000]]
+
+
+def test_what_comes_with_the_end_comes_no_later(tmp_path: Path) -> None:
+    at = 1.0000006
+    write_shard(tmp_path, [make_record(0, sent=1.0000004, chunks=[at, at], done=at, tokens=(1, 2))])
+    columns = Columns.read(tmp_path)
+    assert columns.done[0] >= columns.last[0] >= columns.first[0]
+    assert take_measure(columns, "tpot")[0] >= 0
+    assert columns.done[0] == pytest.approx(at, abs=1e-6)
 
 
 def test_warm_ups_and_other_stages_are_left_out(tmp_path: Path) -> None:

@@ -213,7 +213,9 @@ class Columns:
             sent = self.sent[block.rows]
             self.first[block.rows] = sent + block.values[block.starts] * MICRO
             totals = np.add.reduceat(block.values, block.starts, dtype=np.int64)
-            self.last[block.rows] = sent + totals * MICRO
+            self.last[block.rows] = last = sent + totals * MICRO
+            # What came with the end would have come after it, for events are stored in whole microseconds.
+            self.done[block.rows] = np.maximum(self.done[block.rows], last)
         return self
 
 
