@@ -30,6 +30,22 @@ def test_text_is_aligned_whatever_the_script() -> None:
     ]
 
 
+def test_a_narrow_terminal_does_without_what_can_be_spared() -> None:
+    rows = [["a stage with a name as long as that", 10, Figure(0.5, 1), Figure(123.25, 2), 7]]
+    table = Table(("stage", "n", "min", "median", "max"), rows, spare=("max", "missing", "min", "n"))
+    assert table.text().splitlines()[0].split() == ["stage", "n", "min", "median", "max"]
+    assert "no room" not in table.text(width=200)
+    # The name is cut before numbers go.
+    assert "no room" not in table.text(width=46) and "a stage with" in table.text(width=46)
+    for width, gone in (
+        (44, "(no room for max)"),
+        (38, "(no room for max, min)"),
+        (20, "(no room for max, min, n)"),
+    ):
+        *lines, note = table.text(width=width).splitlines()
+        assert note == gone and "123.25" in lines[1] and max(map(columns_of, lines)) <= width
+
+
 def test_markdown_cells_stay_cells() -> None:
     lines = TABLE.markdown().splitlines()
     assert lines[1] == "| --- | --: | --: |"

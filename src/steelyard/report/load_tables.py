@@ -38,6 +38,9 @@ LABELS: Mapping[str, tuple[str, str]] = {
 }
 """What the measures are called, and their units; times are stored in seconds."""
 
+_SPARE = ("in flight", "E2EL ms", "ITL ms", "TTFT ms", "E2EL p99")
+"""What a narrow terminal can do without where stages or turns stand beside each other, first to last."""
+
 ASIDE = ("first_byte", "lag", "connecting", "held")
 """What says more of the way there than of the service."""
 
@@ -66,7 +69,7 @@ def tabulate_measures(performance: Performance, *, aside: bool = True) -> Table:
         values = [None if (v := spread.get(one)) is None else round(v * factor, 6) for one in STATISTICS]
         digits = _decimals(values, whole=not unit)
         rows.append([label, unit, *(Figure(value, digits) for value in values), spread.n])
-    return Table(("", "unit", *STATISTICS, "n"), rows)
+    return Table(("", "unit", *STATISTICS, "n"), rows, spare=("p75", "min", "p90", "max"))
 
 
 def tell_totals(performance: Performance) -> Iterator[tuple[str, str]]:
@@ -121,7 +124,7 @@ def tabulate_levels(
         row += [verdicts[n]] if verdicts is not None else []
         rows.append(row)
     more = [*(["good/s"] if good else []), *(["objectives"] if verdicts is not None else [])]
-    return _without_empty(Table([*columns, *more], rows))
+    return _without_empty(Table([*columns, *more], rows, spare=_SPARE))
 
 
 def tabulate_turns(performance: Performance) -> Table:
@@ -138,7 +141,7 @@ def tabulate_turns(performance: Performance) -> Table:
         rows.append(row)
     columns = ("turn", "requests", "failed", "tokens in", "tokens out", "TTFT ms", "TTFT p99", "ITL ms",
                "ITL p99", "E2EL ms", "E2EL p99")  # fmt: skip
-    return _without_empty(Table(columns, rows))
+    return _without_empty(Table(columns, rows, spare=_SPARE))
 
 
 _SERVER: Mapping[str, tuple[str, str]] = {
@@ -250,4 +253,5 @@ def _without_empty(table: Table) -> Table:
         if any(cell is not None and not (isinstance(cell, Figure) and cell.value is None)
                for cell in (row[n] for row in table.rows))
     ]  # fmt: skip
-    return Table([table.columns[n] for n in used], [[row[n] for n in used] for row in table.rows])
+    rows = [[row[n] for n in used] for row in table.rows]
+    return Table([table.columns[n] for n in used], rows, spare=table.spare)

@@ -33,16 +33,41 @@ class Figure(NamedTuple):
 
 Cell = Union[str, int, Figure, None]
 
+_CUT = 24
+"""To how many columns a text is cut before a whole column goes."""
+
 
 @dataclass(frozen=True)
 class Table:
-    """Columns with their names, and rows of cells."""
+    """Columns with their names, and rows of cells; a narrow terminal can do without those that are `spare`."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
+    spare: Sequence[str] = ()
 
     def text(self, *, width: int | None = None) -> str:
-        """Aligned columns; where they are wider than `width`, the widest text is cut."""
+        """Aligned columns; where they are wider than `width`, spare ones go, then the widest text is cut."""
+        table, gone = self, []
+        for name in self.spare:
+            if width is None or table._width() <= width:
+                break
+            if name in table.columns:
+                table, gone = table._without(name), [*gone, name]
+        shown = table._align(width)
+        return f"{shown}\n(no room for {', '.join(gone)})" if gone else shown
+
+    def _width(self) -> int:
+        """How wide it is at least, with long texts cut."""
+        widths = [max(map(columns_of, column)) for column in zip(*self.shown())]
+        texts = self.texts()
+        return sum((min(size, _CUT) if n in texts else size) + 2 for n, size in enumerate(widths)) - 2
+
+    def _without(self, name: str) -> Table:
+        place = list(self.columns).index(name)
+        rows = [[*row[:place], *row[place + 1 :]] for row in self.rows]
+        return Table([one for one in self.columns if one != name], rows)
+
+    def _align(self, width: int | None) -> str:
         grid = self.shown()
         widths = [max(map(columns_of, column)) for column in zip(*grid)]
         over = sum(widths) + 2 * (len(widths) - 1) - (width or math.inf)
