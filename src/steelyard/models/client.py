@@ -51,6 +51,8 @@ _SPEAKING = (BrokenAnswer, ConnectionLost, SlowAnswer, NoAddress, NoFile, NoPort
 class Client:
     """One service, asked over HTTP."""
 
+    _once = False
+
     def __init__(
         self,
         url: str,
@@ -96,13 +98,10 @@ class Client:
         )
         self._origin = self._connect(url)
         self._others: dict[tuple[Any, ...], Origin] = {}
+        own = {"Accept-Encoding": "gzip, deflate", **(own_headers or {})}
+        secrets = self._origin.proxy.secrets if self._origin.proxy else ()
         self.credentials = Credentials(
-            url,
-            api_key=api_key,
-            auth=auth,
-            own={"Accept-Encoding": "gzip, deflate", **(own_headers or {})},
-            headers=headers or {},
-            secrets=self._origin.proxy.secrets if self._origin.proxy else (),
+            url, api_key=api_key, auth=auth, own=own, headers=headers or {}, secrets=secrets
         )
         self.url = self.credentials.shown_url
         self.where = self.url.split("://", 1)[-1]
@@ -112,7 +111,6 @@ class Client:
         self._tokens_a_byte = 1 / _LETTERS_A_TOKEN
         self._health = Health(patience, stalled=max(20, 3 * concurrency))
         self._budget = Budget(retry_budget, least=max(10, 2 * concurrency))
-        self._once = False
         self._connections = float("inf") if connections is None else float(connections)
         self._gates: list[Gate] = []
 

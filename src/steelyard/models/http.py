@@ -14,12 +14,13 @@ from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from steelyard.errors import DataError, ModelError, SteelyardError, UsageError, describe
+from steelyard.errors import DataError, ModelError, SteelyardError, describe
 from steelyard.models.base import Model, clock
 from steelyard.models.client import Client
 from steelyard.models.credentials import Auth
 from steelyard.models.delivery import CUT
 from steelyard.models.endpoints import explain
+from steelyard.models.limits import check_least
 from steelyard.plugins import resolve
 from steelyard.types import Chunk, Request, Response, Timing, Tokens
 from steelyard.wire.base import Exchange, Wire
@@ -33,6 +34,7 @@ class HttpModel(Model):
     """A service that answers requests over HTTP."""
 
     elsewhere = True
+    _loading, _keeps = False, True
 
     def __init__(
         self,
@@ -63,8 +65,7 @@ class HttpModel(Model):
         source_addresses: Sequence[str] | str = (),
     ) -> None:
         """Describe the service; nothing is sent yet. How it is asked, a Client explains."""
-        if batch_size < 1:
-            raise UsageError(f"batch_size is {batch_size}", hint="it must be at least 1")
+        check_least(1, batch_size=batch_size)
         self.wire: Wire = resolve("wires", wire)() if isinstance(wire, str) else wire
         self.chat, self.batch_size = self.wire.chat, batch_size if self.wire.together else 1
         self.likelihoods = self.wire.likelihoods if self.wire.likelihood is None else (self.wire.likelihood,)
@@ -94,12 +95,16 @@ class HttpModel(Model):
             source_addresses=source_addresses,
         )
         self.concurrency, self.embeds = concurrency * self.batch_size, self.wire.embeds
-        self._loading, self._keeps = False, True
-        self.url, self._name, self._address = self.client.url, name, url
+        self._name, self._address = name, url
         self._boxes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Box] = WeakKeyDictionary()
 
     def __repr__(self) -> str:
-        return f"HttpModel({self.url!r}, wire={type(self.wire).__name__})"
+        return f"HttpModel({self.client.url!r}, wire={type(self.wire).__name__})"
+
+    @property
+    def url(self) -> str:
+        """Where it is, without secrets."""
+        return self.client.url
 
     @property
     def name(self) -> str:
