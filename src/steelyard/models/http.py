@@ -34,6 +34,7 @@ class HttpModel(Model):
     """A service that answers requests over HTTP."""
 
     elsewhere = True
+    wire: Wire
     _loading, _keeps = False, True
 
     def __init__(
@@ -66,7 +67,7 @@ class HttpModel(Model):
     ) -> None:
         """Describe the service; nothing is sent yet. How it is asked, a Client explains."""
         check_least(1, batch_size=batch_size)
-        self.wire: Wire = resolve("wires", wire)() if isinstance(wire, str) else wire
+        self._address, self.wire = url, resolve("wires", wire)() if isinstance(wire, str) else wire
         self.chat, self.batch_size = self.wire.chat, batch_size if self.wire.together else 1
         self.likelihoods = self.wire.likelihoods if self.wire.likelihood is None else (self.wire.likelihood,)
         self.client = Client(
@@ -94,8 +95,7 @@ class HttpModel(Model):
             proxy=proxy,
             source_addresses=source_addresses,
         )
-        self.concurrency, self.embeds = concurrency * self.batch_size, self.wire.embeds
-        self._name, self._address = name, url
+        self.concurrency, self.embeds, self._name = concurrency * self.batch_size, self.wire.embeds, name
         self._boxes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Box] = WeakKeyDictionary()
 
     def __repr__(self) -> str:
