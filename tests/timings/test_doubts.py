@@ -86,6 +86,16 @@ def test_waiting_for_the_last(tmp_path: Path) -> None:
     assert said in found.doubts
 
 
+def test_answers_that_came_whole(tmp_path: Path) -> None:
+    some = answers(
+        chunks=lambda n, due: () if n < 30 else [due + 0.1, due + 0.12], done=lambda n, due: due + 0.12
+    )
+    said = "{} came whole, not in pieces: they are not in TTFT, TPOT and ITL"
+    assert doubts_of(tmp_path / "some", some).doubts == (said.format("30 of 300 answers"),)
+    every = answers(chunks=(), done=lambda n, due: due + 0.12)
+    assert doubts_of(tmp_path / "every", every).doubts == (said.format("answers"),)
+
+
 def test_more_turns_than_are_told_one_by_one(tmp_path: Path) -> None:
     found = doubts_of(tmp_path, [make_record(n, sent=n, chunks=[n + 0.1], turn=n) for n in range(60)])
     assert len(found.turns) == 50
@@ -138,6 +148,15 @@ def test_a_clock_that_was_set_between_sittings(tmp_path: Path) -> None:
     assert "the calendar clock was set between two sittings: their order in time is not known" in (
         measure(Columns.read(tmp_path)).doubts
     )
+
+
+def test_what_was_under_way_when_a_load_was_stopped_is_told(tmp_path: Path) -> None:
+    notes = [{"t": 1.0, "stage": 0, "in_flight": 9}, {"t": 2.0, "stage": 0, "in_flight": 4}]
+    write_shard(tmp_path, answers(150), notes=notes)
+    write_shard(tmp_path, [], notes=[*notes, {"t": 3.0, "stage": 0}], number=1, worker=1)
+    write_shard(tmp_path, [], notes=[{"t": 1.0, "stage": 0, "in_flight": 3}], number=2, sitting=1)
+    (doubt,) = measure(Columns.read(tmp_path, stage=0)).doubts
+    assert doubt.startswith("7 requests were under way when it was stopped")
 
 
 def test_events_that_are_gone(tmp_path: Path) -> None:

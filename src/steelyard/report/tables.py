@@ -39,7 +39,7 @@ _CUT = 24
 
 @dataclass(frozen=True)
 class Table:
-    """Columns with their names, and rows of cells; a narrow terminal can do without those that are `spare`."""
+    """Columns with their names, and rows of cells; a narrow terminal can do without the `spare` columns."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
@@ -47,7 +47,8 @@ class Table:
 
     def text(self, *, width: int | None = None) -> str:
         """Aligned columns; where they are wider than `width`, spare ones go, then the widest text is cut."""
-        table, gone = self, []
+        table = self
+        gone: list[str] = []
         for name in self.spare:
             if width is None or table._width() <= width:
                 break

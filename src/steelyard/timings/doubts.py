@@ -44,7 +44,7 @@ def find_doubts(performance: Performance, columns: Columns, client: Client) -> l
     """What is to be doubted in a performance, the gravest first."""
     return [
         *_doubt_client(performance, client),
-        *_doubt_end(performance, columns),
+        *_doubt_end(performance, columns, client),
         *_doubt_answers(performance),
         *_doubt_pace(columns),
         *_doubt_rates(columns),
@@ -73,11 +73,14 @@ def _doubt_client(performance: Performance, client: Client) -> Iterator[str]:
             yield f"{SPOILED}: its loop was busy for {busy:.0%} of the time ({mend})"
 
 
-def _doubt_end(performance: Performance, columns: Columns) -> Iterator[str]:
+def _doubt_end(performance: Performance, columns: Columns, client: Client) -> Iterator[str]:
     about = columns.about or {}
     if performance.partial:
         reason = about.get("reason")
         yield f"the stage did not come to its end{f': {reason}' if reason else ''}"
+    if left := client.left_in_flight:
+        many = f"{_count(left, 'request')} {'was' if left == 1 else 'were'} under way when it was stopped"
+        yield f"{many}: the times leave out how long these took"
     if columns.lost:
         yield f"the token events of {_count(columns.lost, 'request')} are missing: they are left out"
     if len(columns) and _is_set_back(columns):
@@ -130,7 +133,11 @@ def _doubt_times(performance: Performance, columns: Columns) -> Iterator[str]:
     if by_reader:
         share = "" if by_reader == of else f" of {by_reader:,} of {of:,} answers"
         yield f"the times{share} were taken as the client read, not as bytes arrived: our load is in them"
-    counts = columns.answered.gap_counts
+    answered = columns.answered
+    if whole := int(np.count_nonzero(answered.events == 0)):
+        part = "answers" if whole == len(answered) else f"{whole:,} of {len(answered):,} answers"
+        yield f"{part} came whole, not in pieces: they are not in TTFT, TPOT and ITL"
+    counts = answered.gap_counts
     if counts.n and (shared := counts.count_of(0)) > _MOST_SHARED * counts.n:
         part = shared / counts.n
         yield f"{part:.0%} of token events came at the same time as the one before: ITL is partly of packets"
