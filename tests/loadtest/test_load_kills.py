@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,10 @@ def stored(out: Path) -> Counter[tuple[int, int]]:
     return Counter((one.sample.meta["stage"], one.index) for one in Run.open(out).records())
 
 
+def told(about: Mapping[str, Any], doubt: str) -> bool:
+    return any(doubt in one for one in about["results"][0]["doubts"])
+
+
 def is_half_way(out: Path) -> bool:
     return (out / "shards").exists() and len(list(Run.open(out).records())) >= 20
 
@@ -105,6 +109,8 @@ def test_a_process_that_is_killed_makes_the_run_partial(tmp_path: Path) -> None:
         assert about["reason"] == "a process that measured is gone: killed by SIGKILL"
         assert [one["state"] for one in about["stages"]] == ["partial"]
         assert about["results"][0]["partial"] and about["results"][0]["ok"] == sum(stored(out).values()) >= 20
+        assert about["stages"][0]["unsent"] == 0 and not told(about, "not begun"), "it is asked later"
+        assert told(about, "under way when it was stopped")
         after = go_on(service.url, out, service)
         assert {place for stage, place in after if stage == 1} == set(range(30))
 

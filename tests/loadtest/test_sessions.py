@@ -56,6 +56,9 @@ def test_clients_are_divided_and_join_in_turn() -> None:
     shares = [replace(share, worker=n) for n in range(3)]
     assert [one.clients for one in shares] == [3, 3, 2]
     assert sorted(at for one in shares for at in one.joining or []) == [n / 4 for n in range(8)]
+    # Of a stage that goes on those are there at once who had joined.
+    late = replace(share, of=1, skipped=1.5)
+    assert late.joining == [0.0] * 7 + [0.25]
     assert replace(share, stage=Stage(name="x", arrival="at_once")).clients is None
 
 

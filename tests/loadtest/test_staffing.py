@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import resource
+import time
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from steelyard import Stage
 from steelyard.errors import UsageError
 from steelyard.loadtest import staffing
 from steelyard.loadtest.staffing import check_workers, count_workers
-from steelyard.loadtest.vitals import raise_file_limit
+from steelyard.loadtest.vitals import Busyness, Loop, raise_file_limit
 
 
 @pytest.fixture(autouse=True)
@@ -71,3 +73,20 @@ def test_a_process_may_open_all_files_that_it_is_allowed_to() -> None:
             raise_file_limit(before[1] + 1)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_a_moment_says_nothing_of_how_busy_a_loop_is() -> None:
+    loop = Loop()
+    try:
+        busyness = Busyness(loop)
+        loop.run_until_complete(asyncio.sleep(0.2))
+        idle = busyness.take()
+        assert idle < 0.9
+        # Looked at again right away, the loop has done nothing but that.
+        assert busyness.take() == idle
+        until = time.perf_counter() + 0.15
+        while time.perf_counter() < until:
+            pass
+        assert busyness.take() > 0.9
+    finally:
+        loop.close()

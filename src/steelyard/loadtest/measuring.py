@@ -121,18 +121,23 @@ class Measuring:
             arrivals, dues = tee(arrivals)
             schedule = (one.due or 0.0 for one in dues)
         async with self._noting(share, start):
-            await execute(
-                self._counted,
-                self._questions(arrivals, share),
-                self._keep,
-                schedule=schedule,
-                concurrency=share.clients,
-                joining=share.joining,
-                follow=self._follow,
-                until=share.left,
-                grace=stage.grace,
-                start=start,
-            )
+            try:
+                await execute(
+                    self._counted,
+                    self._questions(arrivals, share),
+                    self._keep,
+                    schedule=schedule,
+                    concurrency=share.clients,
+                    joining=share.joining,
+                    follow=self._follow,
+                    until=share.left,
+                    grace=stage.grace,
+                    start=start,
+                )
+            except asyncio.CancelledError:
+                # Who is stopped leaves it to a later sitting.
+                self.unsent = 0
+                raise
             if schedule is not None:
                 # Those that nobody looked at any more were due all the same.
                 self.unsent += sum(1 for _ in arrivals)

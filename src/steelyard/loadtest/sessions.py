@@ -60,7 +60,9 @@ class Share:
         pace = self.stage.joining
         if pace is None or self.stage.arrival is not None:
             return None
-        return [(self.worker + n * self.of) / pace for n in range(self.clients or 0)]
+        # Who had joined when a stage was stopped is there at once when it goes on.
+        over = self.skipped or 0.0
+        return [max(0.0, (self.worker + n * self.of) / pace - over) for n in range(self.clients or 0)]
 
 
 class Arrival:

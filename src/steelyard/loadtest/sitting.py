@@ -245,14 +245,10 @@ def measure_stage(
 ) -> Performance:
     """The figures of a stage of a run, from its folder, with the doubts that its entry there gives."""
     # numpy is loaded only when something has been measured.
-    from steelyard.timings.clients import Client
     from steelyard.timings.columns import Columns
-    from steelyard.timings.doubts import find_doubts
 
-    columns = Columns.read(run.path, stage=number)
-    performance = measure(columns, limits=limits)
-    doubts = find_doubts(performance, columns, Client.read(run.path, stage=number))
-    return replace(performance, doubts=[*doubts, *_doubt_entry(entry)])
+    performance = measure(Columns.read(run.path, stage=number), limits=limits)
+    return replace(performance, doubts=(*performance.doubts, *_doubt_entry(entry)))
 
 
 def _doubt_entry(entry: Mapping[str, Any]) -> Iterator[str]:

@@ -13,6 +13,9 @@ from typing import Any
 
 from steelyard.errors import UsageError
 
+_LEAST = 0.1
+"""Of fewer seconds a share says nothing: what ends a stage is at work when it is asked."""
+
 
 class _Selector(selectors.DefaultSelector):
     """The platform's selector, which adds up how long it waited."""
@@ -45,13 +48,16 @@ class Busyness:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._at, self._idle = clock(), self._idle_so_far()
+        self._share: float | None = None
 
     def take(self) -> float:
-        """The share since it was last taken."""
+        """The share since it was last taken; what it was then, where that was just now."""
         at, idle = clock(), self._idle_so_far()
         seconds, waited = at - self._at, idle - self._idle
-        self._at, self._idle = at, idle
-        return min(1.0, max(0.0, 1 - waited / seconds)) if seconds > 0 else 0.0
+        if self._share is None or seconds >= _LEAST:
+            self._at, self._idle = at, idle
+            self._share = min(1.0, max(0.0, 1 - waited / seconds)) if seconds > 0 else 0.0
+        return self._share
 
     def _idle_so_far(self) -> float:
         return self._loop.idle if isinstance(self._loop, Loop) else clock() - process_time()

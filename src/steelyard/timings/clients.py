@@ -83,6 +83,14 @@ class Client:
             rss=np.array([note.rss or 0 for note in notes], np.int64),
         )
 
+    @property
+    def left_in_flight(self) -> int:
+        """How many requests were in flight when the last note of a stage was taken, in any sitting."""
+        order = np.lexsort((self.t, self.stage, self.worker, self.sitting))
+        whose = np.stack([self.sitting, self.worker, self.stage])[:, order]
+        is_last = np.append((np.diff(whose) != 0).any(axis=0), True)[: len(order)]
+        return int(self.in_flight[order][is_last].sum())
+
     def __len__(self) -> int:
         return len(self.t)
 
