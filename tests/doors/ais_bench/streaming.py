@@ -55,7 +55,7 @@ def telling(
     wait: float = 0.004,
     pause: float = 0.002,
     usage: bool = True,
-    refuse: Callable[[Any], bool] = lambda body: False,
+    refuse: Callable[[Any], bool | str] = lambda body: False,
     metrics: list[int] | None = None,
 ) -> Iterator[Telling]:
     """Says "w " as often as it may: a role first, then a piece each `pause`, an end and the usage."""
@@ -73,8 +73,8 @@ def telling(
             return reply(status=404)
         if fault := find_fault(asked.json):
             return refusal(fault)
-        if refuse(asked.json):
-            return refusal("too rude")
+        if why := refuse(asked.json):
+            return refusal(why if isinstance(why, str) else "too rude")
         return events(asked)
 
     def events(asked: Asked) -> Iterator[bytes]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ais_project import DEMO, Project, toy_model
+from ais_project import API_CLASS, API_CONFIG, DEMO, HOME, Project, toy_model
 from streaming import telling
 from test_ais_perf import common, details, number, spread, words
 
@@ -78,6 +78,14 @@ def test_failures_are_counted_and_said(project: Project) -> None:
     assert spread(home, "chat", "demo_gsm8k")["E2EL"]["N"] == "7"
 
 
+def test_reasons_beyond_the_most_frequent_are_counted(project: Project) -> None:
+    names = iter(f"too rude {number}" for number in range(8))
+    with telling(refuse=lambda body: next(names)) as service:
+        out, _ = project.call(*words(service, "--num-warmups", "0"), code=1)
+    assert out.count("\n! 1 × ") == 3
+    assert "\n! 5 for other reasons" in out
+
+
 def test_nothing_is_sent_for_a_class_that_reads_no_streams(project: Project) -> None:
     project.write(
         "conf/models/mute.py",
@@ -97,7 +105,7 @@ def test_a_local_class_is_measured_too(project: Project) -> None:
     command = ["--mode", "perf", "--config-dir", "conf", "--models", "toy", "--datasets", DEMO]
     out, _ = project.call(*command)
     assert re.search(r"^E2EL +total .* 8$", out, re.M)
-    assert "TTFT" not in out
+    assert not re.search(r"^TTFT", out, re.M)
 
 
 def test_rows_say_how_long_their_answers_may_be(project: Project) -> None:
@@ -130,6 +138,16 @@ def test_conversations_go_on_with_what_was_answered(project: Project) -> None:
     # As long as what was recorded.
     assert sorted(told.body["max_tokens"] for told in service.told) == [1, 1, 3, 3]
     assert re.search(r"^Turn +Stage +N .*\n1 +total +2 .*\n2 +total +2 ", out, re.M)
+
+
+def test_the_model_says_how_long_its_answers_may_be(project: Project) -> None:
+    rows = [{"question_id": n, "category": "writing", "turns": ["One", "More"]} for n in range(2)]
+    project.write("turns.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    with telling() as service:
+        for more in ([], ["options.output=2"]):
+            data = " ".join(["mtbench_gen path=turns.jsonl", *more])
+            project.call(*words(service, "--num-warmups", "0", tokens=3, data=data))
+    assert [told.body["max_tokens"] for told in service.told] == [3] * 4 + [2] * 4
 
 
 def test_a_trace_is_asked_at_its_times(project: Project) -> None:
@@ -206,7 +224,11 @@ def test_dry_run_shows_the_traffic_and_asks_nothing(project: Project) -> None:
         ({"traffic_cfg.burst": 1}, "did you mean burstiness"),
         ({"traffic_cfg.ramp_up_strategy": "linear"}, "has no beginning or no end"),
         ({"traffic_cfg.ramp_up_strategy": "steep"}, "ramp_up_strategy of"),
-        ({"path": "./no-such-folder"}, "there is no tokenizer"),
+        ({"traffic_cfg.ramp_up_end_rps": 5}, "is that of a ramp, of which no kind is named"),
+        ({"batch_size": "many"}, "batch_size is 'many'"),
+        ({"batch_size": 2.5}, "batch_size is 2.5"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"request_rate": "fast"}, "request_rate is 'fast'"),
     ],
 )
 def test_wrong_traffic_is_refused(project: Project, fields: dict[str, Any], said: str) -> None:
@@ -214,6 +236,22 @@ def test_wrong_traffic_is_refused(project: Project, fields: dict[str, Any], said
     command = ["--mode", "perf", "--models", "vllm_api_general_chat", "model=m", "host_port=9", *pairs]
     _, err = project.call(*command, "--datasets", DEMO, code=2)
     assert said in err
+    # Nothing was begun.
+    assert not project.outputs()
+
+
+def test_a_tokenizer_that_is_not_there_is_refused(project: Project) -> None:
+    command = ["--mode", "perf", "--models", "vllm_api_general_chat", "model=m", "path=./no-such-folder"]
+    _, err = project.call(*command, "--datasets", DEMO, code=2)
+    assert "there is no tokenizer" in err
+
+
+def test_a_class_that_gives_no_address_is_told_so(project: Project) -> None:
+    project.write(HOME / "models/api_models/my_custom_api.py", API_CLASS)
+    project.write(HOME / "configs/models/my_custom_api.py", API_CONFIG)
+    command = ["--mode", "perf", "--models", "my_custom_api", "--datasets", DEMO]
+    _, err = project.run(*command, code=2)
+    assert "_get_url() of MyCustomAPI gives None, no address" in err
 
 
 def test_killed_it_goes_on_with_what_is_left(project: Project) -> None:
@@ -265,7 +303,11 @@ def test_a_local_class_counts_its_own_tokens(project: Project) -> None:
     project.write("conf/models/toy.py", text)
     project.call("--mode", "perf", "--config-dir", "conf", "--models", "toy", "--datasets", DEMO)
     (home,) = project.outputs()
-    assert {one["output_tokens"] for one in details(home, "toy", "demo_gsm8k")} == {3}
+    found = details(home, "toy", "demo_gsm8k")
+    assert {one["output_tokens"] for one in found} == {3}
+    # What comes in one piece has no time of single tokens, here as in the table.
+    assert not any("tpot" in one for one in found)
+    assert "TPOT" not in spread(home, "toy", "demo_gsm8k")
 
 
 def test_what_the_service_says_of_itself(project: Project) -> None:

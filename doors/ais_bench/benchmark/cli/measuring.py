@@ -11,6 +11,7 @@ from ais_bench.benchmark.cli.asking import class_of, open_configured
 from ais_bench.benchmark.models.api_models.base_api import BaseAPIModel
 from ais_bench.benchmark.models.api_models.hung import check_streams
 from ais_bench.benchmark.models.counting import Counted, OwnCounts
+from ais_bench.benchmark.models.hanging import check_values
 from ais_bench.benchmark.models.local_models.hung import BatchedModel
 from ais_bench.benchmark.outcome.notes import Log
 from ais_bench.benchmark.outcome.outputs import Outputs
@@ -52,6 +53,7 @@ class Trial:
 def check_trial(trial: Trial, wishes: Wishes) -> None:
     """Refuse what cannot be measured, before anything is asked."""
     cls = class_of(trial.model)
+    check_values({**trial.model, "type": cls})
     if issubclass(cls, BaseAPIModel):
         check_streams(cls)
     stages_of(trial.model, wishes, questions=1, recorded=trial.load.recorded)

@@ -9,6 +9,7 @@ set as an attribute afterwards; `max_out_len` always is.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import Any
@@ -39,7 +40,7 @@ TAKEN = frozenset(
 _ATTRS = ("service", "local")
 # What a model is called, how it is reached and how fast, shapes no answer.
 _MANNERS = frozenset({"host_ip", "host_port", "url", "retry", "verbose", "timeout"}) | TRANSPORT
-_NUMBERS = {"batch_size": 1, "max_out_len": 1, "retry": 0, "request_rate": 0}
+_COUNTS = {"batch_size": 1, "max_out_len": 1, "retry": 0}
 
 
 def hang(config: Mapping[str, Any]) -> Model:
@@ -62,7 +63,7 @@ def make_model(config: Mapping[str, Any]) -> BaseAPIModel | BaseModel:
     name = str(config.get("abbr") or cls.__name__)
     if config.get("attr", "service") not in _ATTRS:
         raise UsageError(f"{name}: attr is {config['attr']!r}", hint=" or ".join(_ATTRS))
-    _check_values(config, name)
+    check_values(config)
     options = {key: value for key, value in config.items() if key not in TAKEN}
     taken = pick(cls.__init__, options)
     made: BaseAPIModel | BaseModel = cls(**taken)
@@ -75,6 +76,21 @@ def make_model(config: Mapping[str, Any]) -> BaseAPIModel | BaseModel:
             raise UsageError(f"{name}: {key!r} is a method of {cls.__name__}, no option")
         setattr(made, key, value)
     return made
+
+
+def check_values(config: Mapping[str, Any]) -> None:
+    """Refuse numbers of a configuration that cannot be."""
+    name = str(config.get("abbr") or find_class(config.get("type")).__name__)
+    for key, least in _COUNTS.items():
+        value = config.get(key)
+        if value is not None and not (type(value) in (int, float) and value >= least and value % 1 == 0):
+            raise UsageError(f"{name}: {key} is {value!r}", hint=f"a whole number, at least {least}")
+    rate = config.get("request_rate")
+    if rate is not None and not (type(rate) in (int, float) and 0 <= rate < math.inf):
+        raise UsageError(f"{name}: request_rate is {rate!r}", hint="a number, at least 0")
+    # Any word would be true.
+    if not isinstance(config.get("stream", False), (bool, int)):
+        raise UsageError(f"{name}: stream is {config['stream']!r}", hint="true or false")
 
 
 def check_fields(config: Mapping[str, Any], fields: Iterable[str]) -> None:
@@ -112,16 +128,6 @@ def find_class(named: Any) -> Any:
         return found
     hint = "type=… is a class that derives from BaseAPIModel (a service) or BaseModel (a local model)"
     raise UsageError(f"{named!r} is no class of a model", hint=hint)
-
-
-def _check_values(config: Mapping[str, Any], name: str) -> None:
-    for key, least in _NUMBERS.items():
-        value = config.get(key, least)
-        if value is not None and not (type(value) in (int, float) and value >= least):
-            raise UsageError(f"{name}: {key} is {value!r}", hint=f"a number, at least {least}")
-    # Any word would be true.
-    if not isinstance(config.get("stream", False), (bool, int)):
-        raise UsageError(f"{name}: stream is {config['stream']!r}", hint="true or false")
 
 
 def _hang_ready(made: WiredAPIModel, name: str) -> Model:

@@ -17,6 +17,7 @@ import msgspec
 from ais_bench.benchmark.outcome.performance_tables import Stages, collect_metrics, tabulate_parameters
 from steelyard.errors import StoreError
 from steelyard.timings.columns import MICRO, Columns
+from steelyard.timings.measures import take_measure
 from steelyard.timings.rows import COUNTED_BY, STATES, TAKEN_BY
 
 MOST_EVENTS = 1_000_000
@@ -24,6 +25,7 @@ MOST_EVENTS = 1_000_000
 
 _TIMES = (("due", "due"), ("start_time", "sent"), ("first_byte", "first_byte"), ("end_time", "done"))
 _SPANS = ("lag", "held", "connecting")
+_MEASURES = {"latency": "e2el", "ttft": "ttft", "tpot": "tpot"}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -47,10 +49,11 @@ def _details(columns: Columns, name: str) -> Iterator[dict[str, Any]]:
     """A line a request."""
     itl = _gaps_of(columns) if int(columns.events.sum()) <= MOST_EVENTS else None
     numbers = {label: getattr(columns, field).tolist() for label, field in _TIMES}
-    numbers |= {field: getattr(columns, field).tolist() for field in (*_SPANS, "first")}
+    numbers |= {field: getattr(columns, field).tolist() for field in _SPANS}
+    numbers |= {label: take_measure(columns, name).tolist() for label, name in _MEASURES.items()}
     counts = {"input_tokens": columns.tokens_in.tolist(), "output_tokens": columns.tokens_out.tolist()}
     for row, (sample, session) in enumerate(columns.names()):
-        at = {label: values[row] for label, values in numbers.items()}
+        times = {label: values[row] for label, values in numbers.items()}
         state = STATES[columns.state[row]]
         line: dict[str, Any] = {
             "data_abbr": name, "id": int(columns.index[row]), "sample": sample, "session": session,
@@ -58,15 +61,9 @@ def _details(columns: Columns, name: str) -> Iterator[dict[str, Any]]:
         }  # fmt: skip
         if columns.error[row] >= 0:
             line["error_info"] = columns.errors[columns.error[row]]
-        first, sent, done = at.pop("first"), at["start_time"], at["end_time"]
-        times = {**at, "latency": done - sent, "ttft": first - sent}
-        tokens = {label: values[row] for label, values in counts.items() if values[row] >= 0}
-        written = tokens.get("output_tokens", 0)
-        if written > 1:
-            times["tpot"] = (done - first) / (written - 1)
         # What did not happen is NaN, which equals nothing, itself included.
         line |= {label: round(value, 7) for label, value in times.items() if value == value}  # noqa: PLR0124
-        line |= tokens
+        line |= {label: values[row] for label, values in counts.items() if values[row] >= 0}
         line["tokens_counted_by"] = COUNTED_BY[columns.counted_by[row]]
         line["times_taken_by"] = TAKEN_BY[columns.taken_by[row]]
         if itl is not None:

@@ -57,6 +57,9 @@ def read_made(entry: Mapping[str, Any], *, limit: int | None = None) -> Made:
     if ref == "synthetic":
         made, tokens = read_synthetic(entry.get("config") or {}, name)
         options = {**made, **options}
+    elif ref == "mtbench":
+        # As with questions that are scored: the model says how long an answer may be.
+        options.setdefault("output", None)
     if limit is not None:
         options["limit"] = min(limit, options.get("limit") or limit)
     recorded = bool(entry.get("recorded", ref in _RECORDED))

@@ -34,6 +34,8 @@ from steelyard.timings.steady import find_steady
 STABLE = "stable"
 """What the stage of the steady state is called in tables."""
 
+_SHOWN = 3
+"""How many reasons for failures are shown."""
 _KEYS = ("attr", "type", "calculator", "stage", "stats_list", "goodput")
 
 
@@ -151,5 +153,8 @@ def _explain(contents: LoadContents) -> Iterator[str]:
         one = stage.performance
         if missing := one.failed + one.cut:
             yield f"{missing:,} of {one.total:,} requests failed or were cut off"
-        for error, count in sorted(one.errors.items(), key=lambda pair: -pair[1])[:3]:
+        reasons = sorted(one.errors.items(), key=lambda pair: -pair[1])
+        for error, count in reasons[:_SHOWN]:
             yield f"{count:,} × {error}"
+        if others := sum(count for _, count in reasons[_SHOWN:]):
+            yield f"{others:,} for other reasons"

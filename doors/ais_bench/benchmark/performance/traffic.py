@@ -106,4 +106,9 @@ def _read_traffic(told: Any, name: str) -> dict[str, Any]:
         number = key != "ramp_up_strategy" and value is not None
         if number and not (type(value) in (int, float) and 0 <= value < math.inf):
             raise UsageError(f"{key} of {name} is {value!r}", hint="a number, at least 0")
-    return {key: value for key, value in told.items() if value is not None}
+    given = {key: value for key, value in told.items() if value not in (None, "")}
+    for key in ("ramp_up_start_rps", "ramp_up_end_rps"):
+        if key in given and "ramp_up_strategy" not in given:
+            hint = f"ramp_up_strategy: {' or '.join(_STRATEGIES)}"
+            raise UsageError(f"{key} of {name} is that of a ramp, of which no kind is named", hint=hint)
+    return given

@@ -24,7 +24,7 @@ from ais_bench.benchmark.models.api_models.transport import find_served, transpo
 from ais_bench.benchmark.models.calls import pick, settle
 from ais_bench.benchmark.models.output import Output
 from ais_bench.benchmark.models.templates import APITemplateParser, LMTemplateParser
-from steelyard.errors import DataError
+from steelyard.errors import DataError, UsageError
 from steelyard.models.client import Client
 from steelyard.models.credentials import read_secret
 from steelyard.wire.openai import OpenAI
@@ -130,9 +130,11 @@ class BaseAPIModel:
 
     def address(self) -> str:
         """Where requests are sent: what the class set `url` to, else what `_get_url` says."""
-        if self.url != self._given_url:
-            return self.url
-        return self._get_url()
+        found: Any = self.url if self.url != self._given_url else self._get_url()
+        if not isinstance(found, str):
+            hint = 'return self.base_url + "v1/chat/completions", as it may be'
+            raise UsageError(f"_get_url() of {type(self).__name__} gives {found!r}, no address", hint=hint)
+        return found
 
     def read_failure(self, body: bytes) -> str:
         """What a service says that refuses a request."""
