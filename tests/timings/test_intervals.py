@@ -72,6 +72,8 @@ def test_shares_are_wilsons() -> None:
     expected = stats.binomtest(3, 200).proportion_ci(method="wilson")
     assert bound_share(3, 200) == pytest.approx((expected.low, expected.high))
     assert bound_share(0, 0) == (None, None)
+    for n in range(1, 200):
+        assert bound_share(0, n)[0] == 0 and bound_share(n, n)[1] == 1
     assert bound_share(3, 200, effect=4.0) == pytest.approx(bound_share_of(0.015, 50))
 
 

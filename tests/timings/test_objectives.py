@@ -39,6 +39,7 @@ def test_what_is_written_is_what_is_meant() -> None:
         ("ttft_p98=500ms", "no statistic 'p98'"),
         ("errors=1%", "did you mean error"),
         ("error=3", "write 0.1% or 0.001"),
+        ("error=200%", "write 0.1% or 0.001"),
         ("request_rate=5ms", "write 5, 5/s or 300/m"),
         ("input_tokens_max=5ms", "write a number"),
         ("ttft_p99", "is no objective"),

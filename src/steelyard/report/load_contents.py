@@ -173,7 +173,8 @@ def read_load(run: Run) -> LoadContents:
             columns = contents.columns.of_stage(number)
             if not len(columns):
                 continue
-            performance = replace(measure(columns, limits=limits), partial=True)
+            performance = measure(columns, limits=limits)
+            performance = replace(performance, partial=plan.get("state") != "done")
         contents.stages.append(
             StageContents(number, str(plan.get("name") or f"stage {number + 1}"), plan, performance,
                           _summarize(contents, plan))

@@ -135,8 +135,8 @@ def _doubt_times(performance: Performance, columns: Columns) -> Iterator[str]:
         yield f"the times{share} were taken as the client read, not as bytes arrived: our load is in them"
     answered = columns.answered
     if whole := int(np.count_nonzero(answered.events == 0)):
-        part = "answers" if whole == len(answered) else f"{whole:,} of {len(answered):,} answers"
-        yield f"{part} came whole, not in pieces: they are not in TTFT, TPOT and ITL"
+        which = "answers" if whole == len(answered) else f"{whole:,} of {len(answered):,} answers"
+        yield f"{which} came whole, not in pieces: they are not in TTFT, TPOT and ITL"
     counts = answered.gap_counts
     if counts.n and (shared := counts.count_of(0)) > _MOST_SHARED * counts.n:
         part = shared / counts.n

@@ -107,7 +107,8 @@ def bound_share(hits: int, n: int, *, effect: float = 1.0) -> Interval:
     share, size = hits / n, n / effect
     middle = (share + _Z**2 / (2 * size)) / (1 + _Z**2 / size)
     reach = _Z * math.sqrt(share * (1 - share) / size + _Z**2 / (4 * size**2)) / (1 + _Z**2 / size)
-    return max(0.0, middle - reach), min(1.0, middle + reach)
+    # Of none and of all one end is known, which sums of fractions miss by a hair.
+    return max(0.0, middle - reach) if hits else 0.0, min(1.0, middle + reach) if hits < n else 1.0
 
 
 def bound_rate(

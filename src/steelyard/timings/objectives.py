@@ -191,7 +191,8 @@ def _read_value(measure: str, text: str) -> float:
     found = re.fullmatch(r"(\d+(?:\.\d*)?(?:e-?\d+)?)\s*([a-zµ/%]*)", text.replace("μ", "µ"), re.I)
     number, unit = (float(found[1]), found[2].lower()) if found else (math.nan, "")
     if measure in _SHARES:
-        factor, wanted = {"%": 0.01, "": 1.0 if number <= 1 else None}.get(unit), "0.1% or 0.001"
+        share = number * 0.01 if unit == "%" else number
+        factor, wanted = {"%": 0.01, "": 1.0}.get(unit) if share <= 1 else None, "0.1% or 0.001"
     elif measure in (*RATES, *_SPEEDS):
         factor, wanted = _PER.get(unit), "5, 5/s or 300/m"
     elif measure in _TOKENS:
