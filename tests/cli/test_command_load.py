@@ -311,6 +311,8 @@ def test_load_runs_are_read_by_the_other_verbs(load: Ask, ask: Ask, folder: Path
     code, out, _ = ask("compare", "a", "b", "--html", "compared.html")
     assert code == 0 and re.search(r"^ttft_p99 .*(better|worse|no difference can be told)$", out, re.M)
     assert "What changed" in (folder / "compared.html").read_text()
+    code, out, err = ask("compare", "a", "b", "--csv")
+    assert out.startswith("run,stage,number") and "! a: with 40 answers a p99 is hardly more" in err
     document = json.loads(ask("compare", "a", "b", "--json")[1])
     assert document["comparisons"][0]["stage"] == "4 clients"
     first = next(one.sample.id for one in Run.open("a").records() if one.sample.meta["stage"] == 0)

@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 
 from steelyard.cli.figures import save
-from steelyard.cli.screen import printable, show, show_json, width
+from steelyard.cli.screen import printable, show, show_json, tell, width
 from steelyard.errors import UsageError
 from steelyard.report.comparison import Pairing, as_document, compare_runs
 from steelyard.report.contents import title_of
@@ -65,6 +65,8 @@ def _compare_loads(base: Run, others: Sequence[Run], options: Namespace) -> int:
         show_json({"comparisons": [as_comparison_document(pairing) for pairing in found]})
     elif getattr(options, "csv", False):
         show(tabulate_all(found).csv())
+        for remark in dict.fromkeys(remark for pairing in found for remark in pairing.remarks):
+            tell(printable(f"! {remark}"))
     else:
         markdown = getattr(options, "md", False)
         show("\n\n".join("\n".join(_describe_loads(pairing, markdown=markdown)) for pairing in found))
