@@ -137,6 +137,31 @@ def test_a_limit_holds_what_is_due_back_and_says_for_how_long() -> None:
     assert all(one.lag >= 0 for one in times)
 
 
+class Stamped(Waiting):
+    """Says that its answers had ended a while before anybody looked, as the stamps of a kernel do."""
+
+    async def ask(self, request: Request) -> Response:
+        response = await super().ask(request)
+        ended = clock()
+        time.sleep(0.02)
+        return Response(text="x", timing=Timing(due=0, sent=timing(response).sent, done=ended))
+
+
+def test_a_client_who_is_free_is_late_from_the_end_of_its_answer_on() -> None:
+    kept = load(Stamped(), items(4), concurrency=1, start=clock())
+    times = [timing(response) for _, response in kept]
+    assert [one.due for one in times[1:]] == [one.done for one in times[:-1]]
+    assert all(one.lag >= 0.02 for one in times[1:])
+
+
+def test_what_a_limit_held_back_is_late_from_the_end_of_the_answer_before_on() -> None:
+    start = clock() + 0.01
+    kept = load(Stamped(), items(4), schedule=at_once(), concurrency=1, start=start)
+    times = [timing(response) for _, response in kept]
+    assert [one.due + one.held for one in times[1:]] == pytest.approx([one.done for one in times[:-1]])
+    assert all(one.lag >= 0.02 for one in times[1:])
+
+
 def test_nothing_is_begun_after_the_end_and_what_is_in_flight_is_awaited() -> None:
     for how in ({"schedule": constant(200)}, {"schedule": at_once(), "concurrency": 3}, {"concurrency": 3}):
         model, start = Waiting(0.05), clock()

@@ -51,9 +51,10 @@ async def execute(
     """Ask `model` each item's request when it is due; hand the item and its answer to `answered`.
 
     Without a `schedule` `concurrency` clients each ask one request after the other, from the seconds in
-    `joining` on, if given. With one, its seconds after `start` (on our clock; else at once) are when
-    requests are due, however slow the answers; `concurrency`, if given, is then the most in flight. What
-    `follow` makes of an answer (item, request, seconds after the answer) is asked next by the same client.
+    `joining` on, if given; where it or `start` is, a client's next request is due when the answer before
+    it ended. With one, its seconds after `start` (on our clock; else at once) are when requests are due,
+    however slow the answers; `concurrency`, if given, is then the most in flight. What `follow` makes of
+    an answer (item, request, seconds after the answer) is asked next by the same client.
 
     `until` seconds after the start nothing more is begun, and what is not answered `grace` seconds later
     is cut: answered with an error and `raw={"cut": True}`, or with what the model returns once cancelled.
@@ -105,6 +106,8 @@ class _Execution:
         """Whether more workers will begin."""
         self.asking: set[asyncio.Task[Any] | None] = set()
         self.cutting = False
+        self.timed = False
+        """Whether a client's next request is due the moment its last one has ended."""
         self.source_error: BaseException | None = None
         self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.breathed = clock()
@@ -157,7 +160,8 @@ class _Execution:
             while taken is not None or (taken := self.take()) is not None:
                 item, request = taken
                 response = await self.ask(request, due, held)
-                self.release()
+                ended = clock() if response.timing is None else response.timing.done or clock()
+                self.release(ended)
                 if self.finished.done():
                     return
                 waiting = self.answered(item, request, response)
@@ -168,14 +172,16 @@ class _Execution:
                     self.breathed = clock()
                     await asyncio.sleep(0)
                 following = None if self.follow is None else self.follow(item, request, response)
-                taken, due, held = None, None, 0.0
+                taken, held = None, 0.0
+                # Whoever is free asks on: what that takes us is our lag, from when the answer was there.
+                due = ended if self.timed else None
                 if following is not None:
-                    due = (clock() if response.timing is None else response.timing.done) + following[2]
+                    due = ended + following[2]
                     if due > clock():
                         await self.timer.reach(min(due, self.end))
                     held = await self.hold(due)
                     if clock() >= self.end:
-                        self.release()
+                        self.release(clock())
                         return
                     taken = following[:2]
         except BaseException as error:
@@ -194,8 +200,8 @@ class _Execution:
         """Wait until one more may be in flight; how long a request was held back by that."""
         return 0.0
 
-    def release(self) -> None:
-        """One less is in flight."""
+    def release(self, ended: float) -> None:
+        """One less is in flight since then."""
 
     async def ask(self, request: Request, due: float | None, held: float) -> Response:
         """Ask once; whatever a model raises becomes a failed answer."""
@@ -238,8 +244,8 @@ class _Clients(_Execution):
     """A closed loop: clients who each ask one request after the other."""
 
     def __init__(self, *asked: Any, joining: Iterable[float], timed: bool, **told: Any) -> None:
-        self.joining, self.timed = iter(joining), timed
         super().__init__(*asked, **told)
+        self.joining, self.timed = iter(joining), timed
 
     def proceed(self) -> None:
         while self.coming:
@@ -284,7 +290,7 @@ class _Arrivals(_Execution):
         with attending():
             await super().finish(grace, deadline, begun)
 
-    def proceed(self, freed: bool = False) -> None:
+    def proceed(self, freed: float | None = None) -> None:
         begun = now = clock()
         while not self.finished.done():
             if not (self.ahead or self._look()) or now >= self.end:
@@ -304,8 +310,8 @@ class _Arrivals(_Execution):
                 break
             self.in_flight += 1
             self.ahead.popleft()
-            self.begin(taken, due, now - due if freed else 0.0)
-            freed, now = False, clock()
+            self.begin(taken, due, 0.0 if freed is None else max(0.0, freed - due))
+            freed, now = None, clock()
         self.end_if_done()
 
     async def hold(self, due: float) -> float:
@@ -314,19 +320,19 @@ class _Arrivals(_Execution):
             return 0.0
         freed: asyncio.Future[float] = self.loop.create_future()
         self.held.append(freed)
-        return await freed - due
+        return max(0.0, await freed - due)
 
-    def release(self) -> None:
+    def release(self, ended: float) -> None:
         while self.held:
             freed = self.held.popleft()
             if not freed.done():
                 # Its place goes over to this one.
-                freed.set_result(clock())
+                freed.set_result(ended)
                 return
         self.in_flight -= 1
         if self.stalled:
             self.stalled = False
-            self.proceed(freed=True)
+            self.proceed(freed=ended)
 
     def _look(self) -> bool:
         """Take the next item that will be due."""
