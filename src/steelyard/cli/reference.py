@@ -61,7 +61,8 @@ def _placeholder(action: Action) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("|", "\\|").replace("{", "`{").replace("}", "}`")
+    # What argparse reads as one percent sign is written as two.
+    return text.replace("%%", "%").replace("|", "\\|").replace("{", "`{").replace("}", "}`")
 
 
 def main() -> None:
