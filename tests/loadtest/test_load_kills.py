@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from chat_service import chatting
 from faulty_service import Service
 from steelyard import Run
@@ -179,10 +181,14 @@ def test_a_full_disk_ends_the_load_and_keeps_what_was_measured(tmp_path: Path) -
     assert stored(out) == Counter((0, place) for place in range(400))
 
 
-def test_a_service_that_goes_away_and_comes_back_is_counted(tmp_path: Path) -> None:
+OPEN = {"name": "timed", "arrival": "constant", "rate": 40, "duration": 3}
+CLOSED = {"name": "counted", "concurrency": 3, "requests": 120}
+
+
+@pytest.mark.parametrize("stage", [OPEN, CLOSED], ids=["open", "closed"])
+def test_a_service_that_goes_away_and_comes_back_is_counted(tmp_path: Path, stage: dict[str, Any]) -> None:
     out = tmp_path / "run"
-    stage = {"name": "timed", "arrival": "constant", "rate": 40, "duration": 3}
-    with chatting() as service:
+    with slow_service() as service:
         load = begin(service.url, out, stages=[stage], workers=1)
         wait_for(lambda: stored(out) if (out / "run.json").exists() else None)
         port, script = service.port, service.script
@@ -194,4 +200,4 @@ def test_a_service_that_goes_away_and_comes_back_is_counted(tmp_path: Path) -> N
         back.close()
     result = Run.open(out).about["results"][0]
     assert result["total"] == 120 == result["ok"] + result["failed"] and result["failed"] > 0
-    assert back.asked
+    assert back.asked, "there is still something to ask when it is back"

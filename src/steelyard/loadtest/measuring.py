@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import tee
@@ -28,6 +28,11 @@ Judge = Callable[[Record], Mapping[str, Score]]
 
 _FILES_BESIDE = 64
 _MOST_WARM = 256
+_FAILED_PACE = 0.1
+"""In how many seconds a client of a closed loop asks but once, if that fails.
+
+A service that is away would be asked thousands of times a second else, and all be asked before it is back.
+"""
 _SLICE = 0.0004
 """For how many seconds answers are stored before the loop may look whether anything is due."""
 
@@ -197,7 +202,7 @@ class Measuring:
             return None
         return following, self._request(following), following.now.think
 
-    def _keep(self, asking: Asking, request: Request, response: Response) -> None:
+    def _keep(self, asking: Asking, request: Request, response: Response) -> Awaitable[None] | None:
         if self._trouble is not None:
             raise self._trouble
         cut = isinstance(response.raw, Mapping) and bool(response.raw.get("cut"))
@@ -210,6 +215,11 @@ class Measuring:
         self._waiting.append(self._record(asking, request, response))
         if self._storing is None:
             self._storing = asyncio.get_running_loop().call_soon(self._store)
+        closed = self._share is not None and self._share.stage.arrival is None
+        if not closed or response.error is None or response.timing is None:
+            return None
+        rest = _FAILED_PACE - (response.timing.done - response.timing.sent)
+        return asyncio.sleep(rest) if rest > 0 else None
 
     def _record(self, asking: Asking, request: Request, response: Response) -> Record:
         keep, place = self.orders.keep, asking.arrival.place
