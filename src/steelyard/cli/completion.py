@@ -114,7 +114,7 @@ def write_fish() -> str:
                 continue
             names = " ".join(f"-l {n[2:]}" if n[:2] == "--" else f"-s {n[1:]}" for n in action.option_strings)
             takes = "" if action.nargs == 0 else values
-            help_text = shlex.quote(action.help or "")
+            help_text = shlex.quote(_help_of(action))
             lines.append(f"complete -c steelyard {given} {names}{takes} -d {help_text}")
     return "\n".join(lines)
 
@@ -141,7 +141,12 @@ def _zsh_specs(action: Action) -> list[str]:
     if not action.option_strings:
         place = "*" if action.nargs == "+" else ""
         return [f"            {shlex.quote(f'{place}:{action.dest}:{values}')}"]
-    about = (action.help or "").translate({ord(c): f"\\{c}" for c in "[]:"})
+    about = _help_of(action).translate({ord(c): f"\\{c}" for c in "[]:"})
     takes = "" if action.nargs == 0 else f":{action.dest}:{values}"
     # A star: the flag may be given again.
     return [f"            {shlex.quote(f'*{name}[{about}]{takes}')}" for name in action.option_strings]
+
+
+def _help_of(action: Action) -> str:
+    # What argparse reads as one percent sign is written as two.
+    return (action.help or "").replace("%%", "%")
