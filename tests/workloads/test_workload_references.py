@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import struct
+import sys
 import wave
 import zlib
 from collections import Counter
@@ -18,7 +19,7 @@ from PIL import Image as Pictures
 from chat_service import completion
 from faulty_service import reply, serving
 from steelyard.engine import answer
-from steelyard.errors import SteelyardError
+from steelyard.errors import MissingExtra, SteelyardError
 from steelyard.models.references import open_model
 from steelyard.plugins import names
 from steelyard.types import Part, Request
@@ -189,6 +190,12 @@ def test_made_pictures_are_pictures_and_each_another() -> None:
     # About as many bytes as a photograph of that size has.
     (large,) = pictures(next(iter(open_workload("synthetic", images=1))))
     assert 60_000 < len(large) < 250_000 and zlib.crc32(b"IEND") == struct.unpack(">I", large[-4:])[0]
+
+
+def test_pictures_need_a_library_and_that_is_said_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(MissingExtra, match="PIL"):
+        open_workload("synthetic", images=1, tokenizer="none")
 
 
 def test_made_sounds_are_sounds_and_each_another() -> None:

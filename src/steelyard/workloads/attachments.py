@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from steelyard.data.files import find_files
-from steelyard.errors import DataError, UsageError
+from steelyard.errors import DataError, UsageError, need
 from steelyard.types import Message, Part, Prompt
 from steelyard.workloads.base import Session
 from steelyard.workloads.lengths import read_lengths
@@ -45,6 +45,8 @@ def read_images(
     *, images: Any = 1, image_size: Any = "512x512", image_count: int | None = None, seed: int = 0
 ) -> Attach:
     """What puts pictures into the first turn of a session, and what makes it do so."""
+    # Whoever sends pictures looks at them first: else each request would fail by itself.
+    need("PIL", extra="images")
     files = None if _is_count(images) else _find(images, _PICTURES, "pictures")
     count = _count("images", image_count if files else images, image_count)
     sizes = _read_sizes(image_size)
