@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from faulty_service import Asked, Service, reply, serving
 from steelyard.errors import UsageError
 from steelyard.models.chat import ChatTemplate
 from steelyard.models.references import open_model
+from steelyard.workloads import counting as counting_tokens
 from steelyard.workloads.references import open_workload
 from steelyard.workloads.tokens import find_tokenizer, open_tokenizer
 
@@ -97,6 +99,17 @@ def test_an_address_counts_and_is_told_by_its_own_name() -> None:
         tokenizer = open_tokenizer(f"http://127.0.0.1:{service.port}")
         assert tokenizer.count_special("time") == len(tokenizer.encode("time")) + 1
         assert tokenizer.identity()[1] == "llama.cpp"
+
+
+def test_a_service_that_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counting_tokens, "PATIENCE", 0.05)
+    ended = threading.Event()
+    with serving(lambda asked: ended.wait(20) and reply({"tokens": [1]})) as service:
+        model = open_model(f"http://127.0.0.1:{service.port}/v1", wire="openai", model="m")
+        assert find_tokenizer(model) is None
+        ended.set()
+        assert len(service.asked) == 1
+        model.close()
 
 
 @pytest.mark.parametrize(

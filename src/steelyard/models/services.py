@@ -147,7 +147,7 @@ def _look(url: str, options: Mapping[str, Any]) -> list[Any]:
     client = Client(url, **{name: options[name] for name in _REACHING if name in options and name in known})
     try:
         with suppress(ModelError):
-            return _run_apart(find_forms(client))
+            return run_apart(find_forms(client))
         return []
     finally:
         client.close()
@@ -159,7 +159,7 @@ def _find_model(service: HttpModel) -> str:
     for ending in ("/chat/completions", "/completions", "/embeddings"):
         path = path.removesuffix(ending)
     try:
-        names = _run_apart(_list_models(service, path + "/models"))
+        names = run_apart(_list_models(service, path + "/models"))
     finally:
         service.close()
     if len(names) != 1:
@@ -185,7 +185,12 @@ async def _list_models(service: HttpModel, path: str) -> list[str]:
         raise (why or ModelError(message, hint="model=NAME")) from odd
 
 
-def _run_apart(work: Coroutine[Any, Any, T]) -> T:
+def run_apart(work: Coroutine[Any, Any, T]) -> T:
     """Run async code from wherever a model is opened, which may be inside a loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        # Where it can be interrupted: nobody can end a thread.
+        return asyncio.run(work)
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, work).result()

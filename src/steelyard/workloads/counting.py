@@ -7,9 +7,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter as clock
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -17,7 +16,11 @@ import msgspec
 
 from steelyard.errors import DataError, ModelError
 from steelyard.models.client import Client
+from steelyard.models.services import run_apart
 from steelyard.wire.reading import Answer
+
+PATIENCE = 30.0
+"""For how many seconds a service is waited for that says nothing."""
 
 _PROBE = "the time of day"
 _PATHS = ("/chat/completions", "/completions", "/embeddings", "/generate_stream", "/generate", "/v1")
@@ -122,8 +125,9 @@ class ServiceTokenizer:
 def ask_service(
     client: Client, *, name: str | None = None, model: str | None = None
 ) -> ServiceTokenizer | None:
-    """The tokenizer of a service, where it counts tokens in one of the known ways."""
-    asking = client.under_load()
+    """The tokenizer of a service, where it counts tokens in one of the known ways, and in good time."""
+    asking, begun = client.under_load(), clock()
+    asking.limits = asking.limits._replace(total=min(PATIENCE, asking.limits.total or PATIENCE))
     path = urlsplit(client.credentials.target).path
     for known in _PATHS:
         path = path.removesuffix(known)
@@ -134,6 +138,8 @@ def ask_service(
             # What a text begins with stands before any two texts alike.
             other = _read_tokens(_post(asking, below + form.path, form.body("I", model, False)))
         except ModelError:
+            if clock() - begun >= PATIENCE:
+                return None
             continue
         around = next(
             (n for n, (a, b) in enumerate(zip(tokens, other)) if a != b), min(len(tokens), len(other))
@@ -162,9 +168,7 @@ def _post(client: Client, path: str, body: Mapping[str, Any]) -> Any:
             raise ModelError(delivery.failure)
         return delivery.value
 
-    # Apart, because whoever opens a workload may stand inside a loop.
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, ask()).result()
+    return run_apart(ask())
 
 
 def _read_tokens(answer: Any) -> list[int]:

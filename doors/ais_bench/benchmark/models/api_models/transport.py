@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from steelyard.engine import run
 from steelyard.errors import ModelError
 from steelyard.models.client import Client
 
@@ -43,9 +42,7 @@ def transport_of(model: BaseAPIModel) -> dict[str, Any]:
 def find_served(client: Client) -> str:
     """The name of the first model that a service lists."""
     try:
-        # On a thread, because whoever makes a model may be inside a loop.
-        with ThreadPoolExecutor(1) as pool:
-            answer = pool.submit(asyncio.run, client.fetch(client.credentials.target)).result()
+        answer = run(client.fetch(client.credentials.target))
         return str(msgspec.json.decode(answer.body)["data"][0]["id"])
     except (ModelError, msgspec.DecodeError, UnicodeDecodeError, LookupError, TypeError) as odd:
         said = odd if isinstance(odd, ModelError) else "its answer is no list of models"
