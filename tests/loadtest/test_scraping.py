@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,16 @@ def test_interrupted_it_leaves_nothing_under_way(tmp_path: Path, caplog: pytest.
     del scraper
     gc.collect()
     assert not caplog.records
+
+
+def test_who_told_nothing_is_not_asked_at_the_end(tmp_path: Path) -> None:
+    with serving(reply(status=404)) as service:
+        with keep_looking(open_scraper(HttpModel(service.url), tmp_path / "server.jsonl")) as scraper:
+            assert scraper.trouble is not None
+            # The watch has looked once more, and ended.
+            while len(service.asked) < 2:
+                time.sleep(0.005)
+        assert len(service.asked) == 2
 
 
 def test_nothing_that_is_known_is_nothing(tmp_path: Path) -> None:

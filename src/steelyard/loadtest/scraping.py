@@ -65,7 +65,8 @@ class Scraper:
         self.places = [list(known) for known in places]
         self.path, self.every = path, every
         self.trouble: str | None = None
-        self._seen = False
+        self.seen = False
+        """Whether anything was ever told."""
         self._histograms: dict[str, Any] = {}
         self._lock = asyncio.Lock()
 
@@ -75,18 +76,18 @@ class Scraper:
             took = await asyncio.gather(*map(self._look_at, self.places))
             told = [one for one in took if isinstance(one, Taken)]
             failed = [one for one in took if isinstance(one, str)]
-            if not self._seen and not told:
+            if not self.seen and not told:
                 # Where nothing ever was there is nothing to be missed: one word, and no lines.
                 self.trouble = f"no metrics of the server: {'; '.join(failed)}" if failed else None
                 return False
-            self._seen, self.trouble = True, None
+            self.seen, self.trouble = True, None
             self._store(told, failed)
             return not failed
 
     async def watch(self) -> None:
         """Look again and again until cancelled; a server that tells nothing at all is left alone."""
         due = time.monotonic()
-        while await self.look() or self._seen:
+        while await self.look() or self.seen:
             due = max(due + self.every, time.monotonic())
             await asyncio.sleep(due - time.monotonic())
 
@@ -128,7 +129,10 @@ class Scraper:
 
 @contextlib.contextmanager
 def keep_looking(scraper: Scraper) -> Iterator[Scraper]:
-    """Look at the server from a thread of its own during a `with` block, at its begin and its end too."""
+    """Look at the server from a thread of its own during a `with` block, at its begin and its end too.
+
+    Where nothing was told before, nobody waits at the end.
+    """
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=_run_until_stopped, args=[loop], name="scraping", daemon=True)
     thread.start()
@@ -139,7 +143,8 @@ def keep_looking(scraper: Scraper) -> Iterator[Scraper]:
             yield scraper
         finally:
             watching.cancel()
-            asyncio.run_coroutine_threadsafe(scraper.look(), loop).result()
+            if scraper.seen:
+                asyncio.run_coroutine_threadsafe(scraper.look(), loop).result()
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
