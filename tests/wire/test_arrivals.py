@@ -129,6 +129,13 @@ def test_a_clock_that_was_set_is_not_believed(monkeypatch: pytest.MonkeyPatch) -
     assert calendar.read(told(now + 9), now) is None  # not yet
     assert calendar.read([], now) is None and calendar.read([(1, 35, b"odd")], now) is None
 
+    # Who was kept from running within a turn of the loop believes what came meanwhile.
+    time.sleep(0.15)
+    late = time.perf_counter() - 0.01
+    assert late > now + 0.1
+    read = calendar.read(told(late), now)
+    assert read is not None and abs(read - late) < 1e-3
+
     real = time.time_ns
     monkeypatch.setattr(arrivals, "time_ns", lambda: real() + 3_600 * 10**9)
     before = told(time.perf_counter())
@@ -141,3 +148,7 @@ def test_a_clock_that_was_set_is_not_believed(monkeypatch: pytest.MonkeyPatch) -
     stamp = time.time_ns() + 3_600 * 10**9
     read = calendar.read([(1, 35, struct.pack("@ll", *divmod(stamp, 10**9)))], now)
     assert read is not None and abs(read - now) < 0.1
+
+    # Set within a turn: what is ahead of it was stamped by the other clock.
+    monkeypatch.setattr(arrivals, "time_ns", lambda: real() + 7_200 * 10**9)
+    assert calendar.read(told(now + 3_600), now) is None

@@ -26,7 +26,7 @@ _TIMES = struct.Struct("@ll")
 _SECOND = 1_000_000_000
 _LEAP = 10_000
 _LOOKS = 9
-# No turn of a loop takes as long: what is further ahead of its beginning was stamped by another clock.
+# Few turns of a loop take as long: what is further ahead of its beginning calls for another look.
 _AHEAD = 0.1
 _held = -1
 
@@ -87,7 +87,9 @@ class Calendar:
         except struct.error:
             return None
         at: float = seconds - self._seconds + (nanos - self._nanos) * 1e-9
-        return at if after <= at <= self._latest else None
+        if at > self._latest and (at > self.look(drained=False) or not self._sound):
+            return None
+        return at if at >= after else None
 
     def _leapt(self) -> bool:
         # Whoever was kept from running between two looks sees a leap that was none.
