@@ -16,7 +16,7 @@ from workload_maker import Numbered
 from chat_service import chatting, refusal
 from faulty_service import reply
 from steelyard import LocalModel, Model, Record, Request, Response, Run, Stage, load, open_model
-from steelyard.errors import RunMismatch, SteelyardError, UsageError
+from steelyard.errors import DataError, RunMismatch, SteelyardError, UsageError
 from steelyard.loadtest.ticks import Tick
 from steelyard.timings.performance import Performance
 from steelyard.workloads.references import open_workload
@@ -315,6 +315,18 @@ def test_a_workload_that_breaks_ends_the_load_and_says_so(tmp_path: Path) -> Non
     assert (about["state"], about["stages"][0]["state"]) == ("stopped", "stopped")
     assert "row 5 is odd" in about["reason"]
     assert len(list(Run.open(tmp_path / "run").records())) == 5
+
+
+def test_an_error_in_the_code_of_a_workload_is_told_as_that(tmp_path: Path) -> None:
+    class Broken(Numbered):
+        def __iter__(self) -> Any:
+            yield from [session for session, _ in zip(super().__iter__(), range(3))]
+            raise KeyError("user")
+
+    said = r"the workload \w+ broke: KeyError: 'user' \(see .*test_load.py, line \d+\)"
+    with chatting() as service, pytest.raises(DataError, match=said):
+        measure(service.url, tmp_path / "run", stages=[CLOSED], workload=Broken())
+    assert Run.open(tmp_path / "run").about["state"] == "stopped"
 
 
 @pytest.mark.parametrize("apart", [False, True])

@@ -25,7 +25,7 @@ from steelyard.models.references import open_model
 from steelyard.store import Run
 from steelyard.tasks.references import open_task
 from steelyard.timings.objectives import read_limits, read_objectives
-from steelyard.workloads.base import Workload
+from steelyard.workloads.base import Workload, take_share
 from steelyard.workloads.references import open_workload
 
 # What a run is not: where it goes, how it is shown, who measures it.
@@ -165,7 +165,7 @@ def _brings_times(asked: Mapping[str, Any], workload: Workload) -> bool:
         "workload", ()
     ):
         return False
-    first = next(iter(workload), None)
+    first = next(take_share(workload, 0, 1), None)
     return first is not None and first.at is not None
 
 

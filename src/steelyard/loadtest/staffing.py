@@ -11,7 +11,7 @@ from typing import Any
 
 from steelyard.errors import UsageError
 from steelyard.loadtest.plan import Stage
-from steelyard.workloads.base import Workload
+from steelyard.workloads.base import Workload, take_share
 
 _EVENTS = 25_000
 """How many token events a second one process takes in with half of its time."""
@@ -58,7 +58,7 @@ def _typical_length(workload: Workload) -> float:
     """How many tokens an answer has, as far as the first sessions say."""
     lengths = [
         turn.max_tokens or _UNKNOWN_LENGTH
-        for session in islice(workload, _LOOKED_AT)
+        for session in islice(take_share(workload, 0, 1), _LOOKED_AT)
         for turn in session.turns
     ]
     return sum(lengths) / len(lengths) if lengths else 0.0

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Generic, Protocol, TypeVar
 
+from steelyard.errors import DataError, SteelyardError, describe, locate
 from steelyard.types import Prompt
 
 P = TypeVar("P")
@@ -104,9 +105,18 @@ class Planned(ABC, Generic[P]):
 
 
 def take_share(workload: Workload, first: int, every: int) -> Iterator[Session]:
-    """Every so many-th session of any workload; those between cost little where it knows how to skip."""
+    """Every so many-th session of any workload; those between cost little where it knows how to skip.
+
+    What is wrong in its code is told as an error of the workload.
+    """
     share = getattr(workload, "share", None)
     sessions: Iterator[Session] = (
         islice(workload, first, None, every) if share is None else share(first, every)
     )
-    return sessions
+    try:
+        yield from sessions
+    except SteelyardError:
+        raise
+    except Exception as error:
+        message = f"the workload {workload.name} broke: {describe(error)}"
+        raise DataError(message, hint=locate(error)) from error
