@@ -6,12 +6,17 @@ import csv
 import json
 import re
 import statistics
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ais_project import API_BODIES, API_CLASS, API_COMMAND, API_CONFIG, DEMO, HOME, Project, fill
 from streaming import Telling, telling
+
+from ais_bench.benchmark.outcome.performance_tables import collect_metrics
+from steelyard.timings.performance import Performance
+from steelyard.timings.statistics import Statistics
 
 
 @pytest.fixture
@@ -140,3 +145,12 @@ def test_what_lies_where(project: Project) -> None:
     for mode in ("eval", "viz", "infer"):
         _, err = project.call("--mode", mode, "--reuse", code=2)
         assert "chat/demo_gsm8k was a load test in this sitting" in err
+
+
+def test_the_tokens_of_a_part_are_those_that_came_in_it() -> None:
+    counts = {"input_tokens": Statistics(n=2, average=50.0), "output_tokens": Statistics(n=2, average=30.0)}
+    whole = Performance(duration=4.0, input_rate=25.0, output_rate=15.0, statistics=counts)
+    part = replace(whole, duration=2.0, window=(1.0, 3.0), input_rate=40.0, output_rate=20.0)
+    found = collect_metrics({"total": whole, "stable": part})
+    assert found["Total Input Tokens"] == {"total": 100, "stable": 80}
+    assert found["Total generated tokens"] == {"total": 60, "stable": 40}

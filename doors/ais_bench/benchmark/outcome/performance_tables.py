@@ -95,13 +95,13 @@ def _metrics_of(one: Performance) -> Iterator[tuple[str, Any]]:
     yield "Request Throughput", join(one.request_rate, "req/s")
     if one.goodput is not None:
         yield "Goodput", join(one.goodput, "req/s")
-    tokens = {name: _sum(one, name) for name in ("input_tokens", "output_tokens", "ttft")}
-    if tokens["input_tokens"]:
-        yield "Total Input Tokens", round(tokens["input_tokens"])
-        if tokens["ttft"]:
-            yield "Prefill Token Throughput", join(tokens["input_tokens"] / tokens["ttft"], "token/s")
-    if tokens["output_tokens"]:
-        yield "Total generated tokens", round(tokens["output_tokens"])
+    given, waited, written = (_sum(one, name) for name in ("input_tokens", "ttft", "output_tokens"))
+    if given:
+        yield "Total Input Tokens", round(_within(one, one.input_rate, given))
+        if waited:
+            yield "Prefill Token Throughput", join(given / waited, "token/s")
+    if written:
+        yield "Total generated tokens", round(_within(one, one.output_rate, written))
     yield "Input Token Throughput", join(one.input_rate, "token/s")
     yield "Output Token Throughput", join(one.output_rate, "token/s")
     yield "Total Token Throughput", join(one.total_rate, "token/s")
@@ -113,6 +113,11 @@ def _metrics_of(one: Performance) -> Iterator[tuple[str, Any]]:
 def _sum(one: Performance, name: str) -> float:
     found = one.statistics.get(name)
     return found.average * found.n if found is not None and found.n and found.average is not None else 0.0
+
+
+def _within(one: Performance, rate: float | None, whole: float) -> float:
+    """How many tokens there were: of a part of a stage those that came in it, whosever they were."""
+    return whole if one.window is None or rate is None else rate * one.duration
 
 
 def _turn_row(turn: int, stage: str, one: Performance) -> list[Cell]:
