@@ -154,6 +154,17 @@ def test_a_client_who_is_free_is_late_from_the_end_of_its_answer_on() -> None:
     assert all(one.lag >= 0.02 for one in times[1:])
 
 
+def test_a_client_who_is_held_up_by_whoever_takes_its_answers_is_not_late() -> None:
+    kept: list[Timing] = []
+
+    async def rest(_: object, __: Request, response: Response) -> None:
+        kept.append(timing(response))
+        await asyncio.sleep(0.05)
+
+    asyncio.run(execute(Waiting(), items(3), rest, concurrency=1, start=clock()))
+    assert all(after.due - before.done >= 0.05 for before, after in zip(kept, kept[1:]))
+
+
 def test_what_a_limit_held_back_is_late_from_the_end_of_the_answer_before_on() -> None:
     start = clock() + 0.01
     kept = load(Stamped(), items(4), schedule=at_once(), concurrency=1, start=start)

@@ -52,7 +52,7 @@ async def execute(
 
     Without a `schedule` `concurrency` clients each ask one request after the other, from the seconds in
     `joining` on, if given; where it or `start` is, a client's next request is due when the answer before
-    it ended. With one, its seconds after `start` (on our clock; else at once) are when requests are due,
+    it ended, or what `answered` awaits. With one, its seconds after `start` (on our clock; else at once) are when requests are due,
     however slow the answers; `concurrency`, if given, is then the most in flight. What `follow` makes of
     an answer (item, request, seconds after the answer) is asked next by the same client.
 
@@ -167,6 +167,9 @@ class _Execution:
                 waiting = self.answered(item, request, response)
                 if waiting is not None:
                     await waiting
+                    # Whoever takes answers may have the next question wait, and that is no lag of ours.
+                    ended = clock()
+                    ended = clock()
                 if clock() - self.breathed > _BREATH:
                     # A model that never waits would keep signals and timers from running.
                     self.breathed = clock()
