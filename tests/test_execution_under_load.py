@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
-from itertools import count, islice, repeat
+from collections.abc import Awaitable, Iterator
+from itertools import count, islice, pairwise, repeat
 from typing import Any
 
 import pytest
@@ -162,7 +162,18 @@ def test_a_client_who_is_held_up_by_whoever_takes_its_answers_is_not_late() -> N
         await asyncio.sleep(0.05)
 
     asyncio.run(execute(Waiting(), items(3), rest, concurrency=1, start=clock()))
-    assert all(after.due - before.done >= 0.05 for before, after in zip(kept, kept[1:]))
+    assert all(after.due - before.done > 0.049 for before, after in pairwise(kept))
+
+
+def test_what_is_awaited_before_the_next_question_is_no_lag() -> None:
+    times: list[Timing] = []
+
+    def answered(item: int, request: Request, response: Response) -> Awaitable[None]:
+        times.append(timing(response))
+        return asyncio.sleep(0.2)
+
+    asyncio.run(execute(Waiting(0.01), items(3), answered, concurrency=1, start=clock()))
+    assert all(one.due >= before.done + 0.2 for before, one in zip(times, times[1:]))
 
 
 def test_what_a_limit_held_back_is_late_from_the_end_of_the_answer_before_on() -> None:

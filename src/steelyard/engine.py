@@ -52,9 +52,10 @@ async def execute(
 
     Without a `schedule` `concurrency` clients each ask one request after the other, from the seconds in
     `joining` on, if given; where it or `start` is, a client's next request is due when the answer before
-    it ended, or what `answered` awaits. With one, its seconds after `start` (on our clock; else at once) are when requests are due,
-    however slow the answers; `concurrency`, if given, is then the most in flight. What `follow` makes of
-    an answer (item, request, seconds after the answer) is asked next by the same client.
+    it ended, or what `answered` awaits. With one, its seconds after `start` (on our clock; else at once)
+    are when requests are due, however slow the answers; `concurrency`, if given, is then the most in
+    flight. What `follow` makes of an answer (item, request, seconds after the answer) is asked next by
+    the same client.
 
     `until` seconds after the start nothing more is begun, and what is not answered `grace` seconds later
     is cut: answered with an error and `raw={"cut": True}`, or with what the model returns once cancelled.
