@@ -170,7 +170,6 @@ class _Execution:
                     await waiting
                     # Whoever takes answers may have the next question wait, and that is no lag of ours.
                     ended = clock()
-                    ended = clock()
                 if clock() - self.breathed > _BREATH:
                     # A model that never waits would keep signals and timers from running.
                     self.breathed = clock()
