@@ -334,3 +334,12 @@ def test_quick_functions_get_larger_batches_and_slow_ones_smaller(monkeypatch: p
         sizes.append(model.batch_size)
         model.batch([Request("1", "x", params={"seconds": seconds})])
     assert sizes == [1, 2, 4, 8, 16, 16, 8, 4]
+
+
+@pytest.mark.parametrize(("batched", "sizes"), [(False, {1: 40}), (True, {8: 5})])
+def test_answers_under_load_do_not_wait_for_each_other(batched: bool, sizes: dict[int, int]) -> None:
+    model = FunctionModel(lambda batch: batch if batched else "x", batched=batched, batch_size=8)
+    asked = [Request(str(n), f"question {n}") for n in range(40)]
+    assert len(answer(model.under_load(), asked)) == 40
+    assert model.batch_sizes == sizes
+    model.close()

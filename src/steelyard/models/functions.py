@@ -100,6 +100,12 @@ class FunctionModel(LocalModel):
             "weights": fingerprint(Path(path)) if path is not None and Path(path).exists() else None,
         }
 
+    def under_load(self, *, keep: bool = True) -> Model:
+        """The same, whose answers do not wait for each other unless the function takes them together."""
+        if not self._batched:
+            self.batch_size = self._most = 1
+        return super().under_load(keep=keep)
+
     async def ask(self, request: Request) -> Response:
         """Await an async function, or wait for the thread that answers."""
         if self._async:
