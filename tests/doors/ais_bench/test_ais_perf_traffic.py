@@ -57,7 +57,9 @@ def test_pressure_goes_on_until_its_time_is_up(project: Project) -> None:
         command = traffic(
             words(service, "--pressure", "--pressure-time", "1", tokens=1, batch=3), request_rate=20
         )
-        project.call(*command, "--num-warmups", "0")
+        out, _ = project.call(*command, "--num-warmups", "0")
+        # Where nothing is named it is what was asked, and that is whole.
+        assert project.call("--mode", "perf", "--reuse")[0] == out
     (home,) = project.outputs()
     assert service.most == 3
     total = common(home, "chat", "demo_gsm8k")["Total Requests"]["total"]

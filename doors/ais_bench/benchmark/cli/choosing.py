@@ -33,6 +33,8 @@ class Choice:
     workers: int = 1
     num_prompts: int | None = None
     merge: bool = False
+    pressure: int | None = None
+    """For how many seconds clients ask again and again in a load test, if they do."""
 
 
 def choose(options: Namespace, *, stored: Path | None = None) -> Choice:
@@ -69,6 +71,7 @@ def choose(options: Namespace, *, stored: Path | None = None) -> Choice:
         workers,
         num_prompts=options.num_prompts or told.get("num_prompts"),
         merge=options.merge_ds or bool(told.get("merge_ds")),
+        pressure=options.pressure_time if options.pressure else told.get("pressure_time"),
     )
 
 

@@ -27,7 +27,7 @@ def perform(options: Namespace, words: Sequence[str]) -> int:
     choice, outputs = plan(options, goes_on=options.reuse is not None or not asks)
     loads = gather_loads(choice.datasets, limit=choice.num_prompts, merge=choice.merge)
     trials = [Trial(model, load) for model, load in product(choice.models, loads)]
-    wishes, wanted = _read_wishes(options), read_summarizer(choice.summarizer)
+    wishes, wanted = _read_wishes(options, choice), read_summarizer(choice.summarizer)
     for trial in trials:
         check_trial(trial, wishes)
     if options.dry_run:
@@ -52,14 +52,14 @@ def perform(options: Namespace, words: Sequence[str]) -> int:
     return exit_code(codes, len(trials))
 
 
-def _read_wishes(options: Namespace) -> Wishes:
+def _read_wishes(options: Namespace, choice: Choice) -> Wishes:
     if options.num_warmups < 0:
         raise UsageError(f"--num-warmups is {options.num_warmups}", hint="at least 0")
-    if not options.pressure:
+    if choice.pressure is None:
         return Wishes(warmups=options.num_warmups)
-    if options.pressure_time < 1:
-        raise UsageError(f"--pressure-time is {options.pressure_time}", hint="at least 1 second")
-    return Wishes(warmups=options.num_warmups, pressure=float(options.pressure_time))
+    if not (isinstance(choice.pressure, int) and choice.pressure >= 1):
+        raise UsageError(f"--pressure-time is {choice.pressure!r}", hint="at least 1 second")
+    return Wishes(warmups=options.num_warmups, pressure=float(choice.pressure))
 
 
 def _measure(

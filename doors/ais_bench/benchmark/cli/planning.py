@@ -28,7 +28,7 @@ def plan(options: Namespace, *, goes_on: bool) -> tuple[Choice, Outputs | None]:
 
 def keep_config(outputs: Outputs, choice: Choice) -> Path:
     """Keep what is asked as a configuration file."""
-    more = {"num_prompts": choice.num_prompts, "merge_ds": choice.merge}
+    more = {"num_prompts": choice.num_prompts, "merge_ds": choice.merge, "pressure_time": choice.pressure}
     parts = {"models": choice.models, "datasets": choice.datasets, "summarizer": choice.summarizer, **more}
     path = outputs.config()
     write_config(path, **parts)
