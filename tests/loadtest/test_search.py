@@ -153,11 +153,24 @@ def spoiling(spoils: Callable[[int, float], bool]) -> Callable[[Sequence[Stage]]
     return make
 
 
-def test_a_client_that_is_the_limit_ends_the_search() -> None:
-    found, stages = search(spoiling(lambda number, rate: rate >= 8))
-    assert (found.value, found.missed) == (4, None)
-    assert found.ended == "ended at 8/s: the client spoiled this run"
-    assert [stage.name for stage in stages] == ["1/s", "2/s", "4/s", "8/s", "8/s, look 2"]
+def test_a_client_that_is_the_limit_is_searched_up_to() -> None:
+    found, stages = search(spoiling(lambda number, rate: rate >= 7))
+    assert found.missed is None and found.value is not None and 6.5 < found.value < 7
+    assert found.ended == "ended at 7.03/s: the client spoiled this run"
+    names = ["1/s", "2/s", "4/s", "8/s", "8/s, look 2", "5.66/s", "6.73/s", "7.34/s"]
+    assert [stage.name for stage in stages][: len(names)] == names
+
+
+def test_a_client_that_is_the_limit_of_what_the_service_bears_is_not_the_reason() -> None:
+    found, _ = search(spoiling(lambda number, rate: rate > 110))
+    assert found.ended is None and found.value is not None and found.missed is not None
+    assert 95 < found.value <= 100 < found.missed < 110
+
+
+def test_a_client_that_is_always_late_ends_the_search() -> None:
+    found, stages = search(spoiling(lambda number, rate: rate <= 1 or number > 9))
+    assert found.value is None and len(stages) == 6
+    assert found.ended is not None and found.ended.startswith("ended at 0.25/s: the client spoiled")
 
 
 def test_a_hiccup_of_the_client_costs_a_look() -> None:

@@ -29,6 +29,8 @@ _MOST_LOOKS = 80
 _HOPELESS = 0.25
 _MOST_SPOILED = 2
 """How often a client may be late at a level before it is the limit; once may be a hiccup of the machine."""
+_MOST_SPOILED_LOOKS = 6
+"""How often it may be late at all before nothing more is asked."""
 
 Steps = Generator[Stage, "Look", "Outcome"]
 
@@ -43,7 +45,10 @@ class Look:
 
 @dataclass
 class Level:
-    """All that is known of one level: "kept" and "missed" are sure, "open" is not."""
+    """All that is known of one level: "kept" and "missed" are sure, "open" is not.
+
+    Of one that is "spoiled" nothing can be known, for the client cannot do it.
+    """
 
     value: float
     looks: list[int] = field(default_factory=list)
@@ -139,7 +144,8 @@ class Search:
         self._levels: dict[float, Level] = {}
         self._looks: dict[int, Look] = {}
         self._judged: dict[tuple[int, ...], tuple[list[Judgement], bool]] = {}
-        self._asked = 0
+        self._asked = self._late = 0
+        self._limit: tuple[float, str] | None = None
 
     def __call__(self, results: Sequence[Any]) -> Stage | None:
         """The next stage; None when the search is done."""
@@ -151,7 +157,7 @@ class Search:
         return found or self._conclude("it was stopped")
 
     def _replay(self, count: int) -> tuple[Stage | None, Outcome | None]:
-        self._levels, self._asked = {}, 0
+        self._levels, self._asked, self._late, self._limit = {}, 0, 0, None
         steps = self._steps()
         try:
             stage = next(steps)
@@ -173,8 +179,12 @@ class Search:
             self._asked += 1
             if look.spoiled is not None:
                 level.spoiled += 1
+                self._late += 1
                 if level.spoiled == _MOST_SPOILED:
-                    return self._conclude(f"ended at {name_level(self.what, value)}: {look.spoiled}")
+                    level.verdict = "spoiled"
+                    if self._limit is None or value < self._limit[0]:
+                        self._limit = value, look.spoiled
+                    value = None if self._late >= _MOST_SPOILED_LOOKS else self._next()
                 continue
             level.looks.append(self._asked - 1)
             level.length += 2.0 ** max(len(level.looks) - 2, 0)
@@ -248,7 +258,9 @@ class Search:
         """The highest level that is kept, and the lowest above it that is missed, as far as it looks."""
         levels = sorted(self._levels.values(), key=lambda level: level.value)
         surely = max((level.value for level in levels if level.verdict == "kept"), default=0.0)
-        never = min((level.value for level in levels if level.verdict == "missed"), default=math.inf)
+        never = min(
+            (level.value for level in levels if level.verdict in ("missed", "spoiled")), default=math.inf
+        )
         above = next(
             (level for level in levels if level.value >= never or (not level.is_up and level.value > surely)),
             None,
@@ -299,6 +311,8 @@ class Search:
             and (value is None or level.value > value)
             and (never is None or level.value < never)
         ]
+        if ended is None and self._limit is not None and self._limit[0] < (never or math.inf):
+            ended = f"ended at {name_level(self.what, self._limit[0])}: {self._limit[1]}"
         if value is None and ended is None and between:
             ended = self._say_need([one for level in between for one in self._levels[level].judgements])
         return Outcome(self.what, self.confidence, value, never, between, levels, ended)
