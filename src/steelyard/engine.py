@@ -228,7 +228,7 @@ class _Execution:
         if response.error is None and (request.choices is not None or response.scores is not None):
             response = check_scores(self.model, request, response)
         if due is not None:
-            timing = response.timing or Timing(due=due, sent=sent, done=clock())
+            timing = response.timing or Timing(due=due, sent=sent, done=clock(), taken_by="reader")
             response = replace(response, timing=replace(timing, due=due, held=timing.held + held))
         return response
 

@@ -115,7 +115,7 @@ class Timing:
     `sent` is when the question was handed to an open connection; `connecting` says how long opening
     that took before, `held` how long before that a limit of requests in flight kept it back.
     `first_byte` is when anything came of the answer, its head too. `taken_by` says who took the times
-    of what came: the "kernel" as it arrived, or the "reader" when it was read.
+    of what came: the "kernel" as it arrived, the "reader" when it was read, or a "model" here by itself.
     """
 
     due: float

@@ -28,9 +28,21 @@ def test_what_is_stored_is_read(tmp_path: Path) -> None:
         make_record(5, sent=103.0, chunks=[104.0, 104.5]),
         make_record(6, sent=103.0, done=105.0, raw={"counted_by": "tokenizer"}, tokens=(None, 4)),
         make_record(8, sent=103.0, done=105.0, meta={"check": True}),
+        make_record(9, sent=103.0, done=105.0, tokens=(3, 4), taken_by="model", meta={"tokens_in": 2}),
+        make_record(10, sent=103.0, done=105.0, tokens=(None, 4), meta={"tokens_in": 2}),
+        make_record(11, sent=103.0, done=105.0, tokens=(None, 4), turn=1, meta={"tokens_in": 2}),
+        make_record(12, sent=103.0, done=105.0, taken_by="model"),
     ]  # fmt: skip
     write_shard(tmp_path, records, zero=100.0, worker=3)
-    columns = Columns.read(tmp_path)
+    everything = Columns.read(tmp_path)
+    assert everything.index.tolist() == [7, 3, 4, 5, 6, 8, 9, 10, 11, 12]
+    assert everything.tokens_in[6:].tolist() == [3, 2, -1, -1]
+    last = everything.select(everything.index >= 9)
+    assert last.taken_counts() == {"model": 2, "unknown": 2}
+    assert last.counted_counts() == {"model": 1, "usage": 2, "unknown": 1}
+    # What a workload made is not all that a later turn says.
+    assert last.input_counted_counts() == {"model": 1, "workload": 1, "unknown": 2}
+    columns = everything.select(everything.index < 9)
     assert columns.index.tolist() == [7, 3, 4, 5, 6, 8]
     assert columns.turn.tolist() == [2, 0, 0, 0, 0, 0]
     assert set(columns.worker.tolist()) == {3}

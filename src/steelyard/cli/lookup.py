@@ -54,8 +54,10 @@ def _describe(row: Mapping[str, Any]) -> Iterator[str]:
     for name in _LASTING:
         if row[name]:
             yield f"  {name:<12}  {seconds(row[name])}"
-    told = [f"{row[name] or 'unknown'} {way}" for name, way in (("tokens_in", "in"), ("tokens_out", "out"))]
-    yield f"  tokens        {', '.join(told)}, {row['events']} events; counted by {row['counted_by']}"
+    for name, way in (("input_", "in"), ("", "out")):
+        if (count := row[f"tokens_{way}"]) is not None:
+            yield f"  tokens {way:<5}  {count:,}, counted by {row[f'{name}counted_by']}"
+    yield f"  token events  {row['events']:,}"
     yield f"  times         taken by {row['taken_by']}, in process {row['worker'] + 1}"
 
 

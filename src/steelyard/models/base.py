@@ -107,7 +107,7 @@ class Model:
             text="".join(texts),
             scores=scores,
             tokens=Tokens(tokens_in, tokens_out) if counted else None,
-            timing=Timing(due=sent, sent=sent, chunks=stamps, done=clock()),
+            timing=Timing(due=sent, sent=sent, chunks=stamps, done=clock(), taken_by="reader"),
             raw=raw,
         )
 
@@ -254,4 +254,5 @@ class _Waited(Model):
         # What is cut is not written on, so that it is in nobody's way.
         response = await self._model.attend(request)
         timing = response.timing or Timing(due=sent, sent=sent, done=clock())
-        return replace(response, timing=replace(timing, due=sent, sent=sent))
+        taken_by = timing.taken_by or "model"
+        return replace(response, timing=replace(timing, due=sent, sent=sent, taken_by=taken_by))

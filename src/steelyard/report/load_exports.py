@@ -26,12 +26,13 @@ from steelyard.timings.doubts import is_spoiled
 from steelyard.timings.objectives import Verdict
 from steelyard.timings.rows import COUNTED_BY, STATES, TAKEN_BY
 
-_TEXTS = ("id", "session", "stage", "state", "counted_by", "taken_by", "error")
+_TEXTS = ("id", "session", "stage", "state", "counted_by", "input_counted_by", "taken_by", "error")
 _WHOLE = ("turn", "check", "tokens_in", "tokens_out", "events", "sitting", "worker", "spoiled")
 _TIMES = ("due", "sent", "first_byte", "first_token", "last_token", "done", "lag", "held", "connecting",
           "ttft", "tpot", "e2el")  # fmt: skip
 FIELDS = ("id", "session", "stage", "turn", "check", "state", *_TIMES, "tokens_in", "tokens_out",
-          "counted_by", "events", "taken_by", "sitting", "worker", "spoiled", "error")  # fmt: skip
+          "counted_by", "input_counted_by", "events", "taken_by", "sitting", "worker", "spoiled",
+          "error")  # fmt: skip
 _TOGETHER = 10_000
 
 
@@ -105,6 +106,7 @@ def list_rows(contents: LoadContents) -> Iterator[dict[str, Any]]:
             "stage": [stages.get(number, str(number)) for number in part.stage.tolist()],
             "state": _pick(STATES, part.state),
             "counted_by": _pick(COUNTED_BY, part.counted_by),
+            "input_counted_by": _pick(COUNTED_BY, part.input_counted_by),
             "taken_by": _pick(TAKEN_BY, part.taken_by),
             "error": [part.errors[code] if code >= 0 else None for code in part.error.tolist()],
             **{

@@ -47,12 +47,15 @@ ASIDE = ("first_byte", "lag", "connecting", "held")
 _TAKEN = {
     "kernel": "the kernel, as it arrived",
     "reader": "our reader, when it came to it",
+    "model": "the model itself",
     "unknown": "nobody says whom",
 }
 _COUNTED = {
     "usage": "the service",
     "tokenizer": "a tokenizer",
     "events": "their events",
+    "model": "the model itself",
+    "workload": "the workload that made them",
     "unknown": "nobody",
 }
 
@@ -95,10 +98,12 @@ def tell_totals(performance: Performance) -> Iterator[tuple[str, str]]:
 
 
 def tell_clocks(performance: Performance) -> Iterator[tuple[str, str]]:
-    """Who took the times, and who counted the tokens."""
+    """Who took the times, and who counted the tokens; those of prompts where that was somebody else."""
+    apart = performance.input_counted_by if performance.input_counted_by != performance.counted_by else {}
     for label, counts, names in (
         ("times taken by", performance.taken_by, _TAKEN),
         ("tokens counted by", performance.counted_by, _COUNTED),
+        ("input tokens counted by", apart, _COUNTED),
     ):
         if len(counts) == 1:
             yield label, _named(next(iter(counts)), names)

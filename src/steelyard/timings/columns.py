@@ -73,6 +73,8 @@ class Columns:
     state: NDArray[np.uint8]
     taken_by: NDArray[np.uint8]
     counted_by: NDArray[np.uint8]
+    """Who counted the tokens of an answer; `input_counted_by` those of its prompt."""
+    input_counted_by: NDArray[np.uint8]
     error: NDArray[np.int32]
     """Which of `errors` it is; -1 is none."""
     shard: Small
@@ -169,12 +171,16 @@ class Columns:
         return self.select(self.turn == turn)
 
     def taken_counts(self) -> dict[str, int]:
-        """Of how many answers the kernel, or the reader, took the times."""
+        """Of how many answers who took the times: the kernel, our reader, the model itself."""
         return _count(self.taken_by[self.ok], TAKEN_BY)
 
     def counted_counts(self) -> dict[str, int]:
         """Of how many answers who counted the tokens."""
         return _count(self.counted_by[self.ok], COUNTED_BY)
+
+    def input_counted_counts(self) -> dict[str, int]:
+        """Of how many answers who counted the tokens of the prompt."""
+        return _count(self.input_counted_by[self.ok], COUNTED_BY)
 
     def error_counts(self) -> dict[str, int]:
         """How often each error came, the most frequent first."""

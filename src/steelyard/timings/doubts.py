@@ -144,7 +144,7 @@ def _doubt_times(performance: Performance, columns: Columns) -> Iterator[str]:
 
 
 def _doubt_tokens(performance: Performance) -> Iterator[str]:
-    of = sum(performance.counted_by.values())
+    of = performance.ok
     for by, said in (
         ("events", "were counted as events, since the service told no usage"),
         ("tokenizer", "were counted by a tokenizer here, since the service told no usage"),
@@ -153,6 +153,13 @@ def _doubt_tokens(performance: Performance) -> Iterator[str]:
         if count := performance.counted_by.get(by, 0):
             share = "" if count == of else f" of {count:,} of {of:,} answers"
             yield f"output tokens{share} {said}"
+    if count := performance.input_counted_by.get("workload", 0):
+        share = "" if count == of else f" of {count:,} of {of:,} answers"
+        made = "the workload, as it made them, since the service told no usage"
+        yield f"input tokens{share} were counted by {made}: what a template adds is not among them"
+    if 0 < (count := performance.input_counted_by.get("unknown", 0)) < of:
+        missing = f"input tokens of {count:,} of {of:,} answers"
+        yield f"{missing} were counted by nobody: they are not in the figures"
 
 
 def _doubt_number(performance: Performance) -> Iterator[str]:

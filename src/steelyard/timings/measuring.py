@@ -119,6 +119,7 @@ def _measure_requests(
         statistics=_measure_statistics(chosen, answered),
         taken_by=answered.taken_counts(),
         counted_by=answered.counted_counts(),
+        input_counted_by=answered.input_counted_counts(),
         errors=chosen.error_counts(),
         turns=_measure_turns(asked, everything=everything, window=window, limits=limits) if turns else (),
         window=window,

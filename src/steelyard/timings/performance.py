@@ -57,7 +57,9 @@ class Performance:
 
     `total` requests are those of the workload that were sent: `ok` were answered, `failed` ended with an
     error, `cut` were cut off at the end of their stage. Statistics are of those answered; lag, connecting
-    and held of all. `good` kept every limit of goodput. `window` is the part of the stage that this is of.
+    and held of all. `good` kept every limit of goodput. Of how many answers who took the times says
+    `taken_by`, who counted the tokens `counted_by`, and who counted those of the prompts
+    `input_counted_by`. `window` is the part of the stage that this is of.
     """
 
     stage: int | None = None
@@ -78,6 +80,7 @@ class Performance:
     statistics: Mapping[str, Statistics] = field(default_factory=dict)
     taken_by: Mapping[str, int] = field(default_factory=dict)
     counted_by: Mapping[str, int] = field(default_factory=dict)
+    input_counted_by: Mapping[str, int] = field(default_factory=dict)
     errors: Mapping[str, int] = field(default_factory=dict)
     turns: Sequence[Performance] = ()
     window: tuple[float, float] | None = None

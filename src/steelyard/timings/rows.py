@@ -14,8 +14,8 @@ from steelyard.errors import StoreError
 from steelyard.timings.shards import FORMAT, read_about
 
 STATES = ("ok", "failed", "cut")
-TAKEN_BY = ("unknown", "kernel", "reader")
-COUNTED_BY = ("unknown", "usage", "tokenizer", "events")
+TAKEN_BY = ("unknown", "kernel", "reader", "model")
+COUNTED_BY = ("unknown", "usage", "tokenizer", "events", "model", "workload")
 
 _CHUNK = 1 << 20
 _MOST_ERRORS = 1000
@@ -27,6 +27,7 @@ class _Meta(msgspec.Struct):
     stage: int = 0
     turn: int = 0
     check: Any = None
+    tokens_in: int | None = None
 
 
 class _Sample(msgspec.Struct):
@@ -81,6 +82,7 @@ class About(msgspec.Struct):
 
 
 _NAN = float("nan")
+_UNKNOWN = (-1, "unknown")
 _NEVER = _Timing(_NAN, _NAN, _NAN, _NAN, 0.0, 0.0)
 
 Arrays = dict[str, NDArray[Any]]
@@ -166,10 +168,21 @@ def _as_arrays(rows: Sequence[_Row], errors: dict[str, int], *, first_line: int,
     tokens = [answer.tokens or (None, None) for answer in answers]
     raws = [answer.raw for answer in answers]
     events = np.array([raw.events for raw in raws], np.int64)
+    tellers = [_teller(answer) for answer in answers]
     # Who gave no count said one token an event, if the answer came in events at all.
-    known = [out is not None for _, out in tokens]
-    out = [out if out is not None else raw.events or -1 for (_, out), raw in zip(tokens, raws)]
-    counted = [_counter(raw, known=k) for raw, k in zip(raws, known)]
+    out = [
+        (told, by) if told is not None else (raw.events, "events") if raw.events else _UNKNOWN
+        for (_, told), by, raw in zip(tokens, tellers, raws)
+    ]
+    # Behind the first turn there is more than what the workload made.
+    given = [
+        (told, by)
+        if told is not None
+        else _UNKNOWN
+        if meta.turn or meta.tokens_in is None
+        else (meta.tokens_in, "workload")
+        for (told, _), by, meta in zip(tokens, tellers, metas)
+    ]
     state = [2 if raw.cut is True else int(answer.error is not None) for raw, answer in zip(raws, answers)]
     taken = [TAKEN_BY.index(by) if (by := timing.taken_by) in TAKEN_BY else 0 for timing in timings]
     return {
@@ -185,12 +198,13 @@ def _as_arrays(rows: Sequence[_Row], errors: dict[str, int], *, first_line: int,
         "held": np.array([timing.held for timing in timings], np.float64),
         "first": np.full(len(rows), np.nan),
         "last": np.full(len(rows), np.nan),
-        "tokens_in": np.array([-1 if given is None else given for given, _ in tokens], np.int64),
-        "tokens_out": np.array(out, np.int64),
+        "tokens_in": np.array([count for count, _ in given], np.int64),
+        "tokens_out": np.array([count for count, _ in out], np.int64),
         "events": events,
         "state": np.array(state, np.uint8),
         "taken_by": np.array(taken, np.uint8),
-        "counted_by": np.array(counted, np.uint8),
+        "counted_by": np.array([COUNTED_BY.index(by) for _, by in out], np.uint8),
+        "input_counted_by": np.array([COUNTED_BY.index(by) for _, by in given], np.uint8),
         "error": np.array([_error_code(answer.error, errors) for answer in answers], np.int32),
         "start": first_event + np.cumsum(events) - events,
         "line": np.arange(first_line, first_line + len(rows)),
@@ -206,10 +220,11 @@ def _placed(shard: int, about: About, count: int) -> Arrays:
     }
 
 
-def _counter(raw: _Raw, *, known: bool) -> int:
-    if raw.counted_by in COUNTED_BY:
-        return COUNTED_BY.index(raw.counted_by)
-    return COUNTED_BY.index("usage" if known else "events" if raw.events else "unknown")
+def _teller(answer: _Response) -> str:
+    """Who counted what an answer says of its tokens."""
+    if answer.raw.counted_by in COUNTED_BY:
+        return str(answer.raw.counted_by)
+    return "model" if answer.timing is not None and answer.timing.taken_by == "model" else "usage"
 
 
 def _error_code(error: str | None, errors: dict[str, int]) -> int:
