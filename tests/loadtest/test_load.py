@@ -17,7 +17,12 @@ from chat_service import chatting, refusal
 from faulty_service import reply
 from steelyard import LocalModel, Model, Record, Request, Response, Run, Stage, load, open_model
 from steelyard.errors import DataError, RunMismatch, SteelyardError, UsageError
+from steelyard.loadtest.measuring import LEAD
 from steelyard.loadtest.ticks import Tick
+from steelyard.models.base import clock
+from steelyard.report.load_contents import read_load
+from steelyard.report.load_page import draw_load_page
+from steelyard.report.load_words import doubt_load
 from steelyard.timings.performance import Performance
 from steelyard.workloads.references import open_workload
 
@@ -143,7 +148,37 @@ def test_a_model_in_this_process_is_asked_by_it(tmp_path: Path, chat: bool) -> N
     assert (run.about["state"], run.about["elsewhere"]) == ("done", False)
     assert of_stage(run, 0)[0].response.text == "WHAT IS 3.0?"
     assert [one["ok"] for one in run.about["results"]] == [12, 10]
+    assert [one["taken_by"] for one in run.about["results"]] == [{"model": 12}, {"model": 10}]
     assert ticks[-1].done == 10
+
+
+def test_a_stage_in_this_process_begins_a_moment_after_all_is_ready(tmp_path: Path) -> None:
+    ready: list[float] = []
+
+    class Here(Model):
+        async def warm(self, connections: int) -> None:
+            ready.append(clock())
+
+        async def ask(self, request: Request) -> Response:
+            asked.append(clock())
+            return Response(text="yes")
+
+    asked: list[float] = []
+    once = Stage(name="once", arrival="at_once", requests=3)
+    run = load(Here(), Numbered(), stages=[once], out=tmp_path / "run")
+    assert min(asked) >= ready[0] + LEAD
+    dues = [one.response.timing.due for one in run.records() if one.response.timing is not None]
+    assert dues == pytest.approx([run.about["stages"][0]["from"]] * 3, abs=1e-6)
+    assert run.about["results"][0]["taken_by"] == {"reader": 3}
+
+
+def test_what_a_workload_has_to_say_is_stored(tmp_path: Path) -> None:
+    workload = open_workload("synthetic", input=5, limit=4)
+    run = load(Shout(), workload, stages=[CLOSED], out=tmp_path / "run")
+    (remark,) = run.about["remarks"]
+    assert remark.startswith("lengths are counted in words: no tokenizer is known")
+    assert remark in doubt_load(read_load(run))
+    assert remark in draw_load_page([read_load(run)])
 
 
 def test_stages_may_depend_on_what_was_measured(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from steelyard.errors import SteelyardError
-from steelyard.loadtest.measuring import Measuring, Orders, Outcome, Refused
+from steelyard.loadtest.measuring import LEAD, Measuring, Orders, Outcome, Refused
 from steelyard.loadtest.sessions import Share
 from steelyard.loadtest.ticks import Pulse, Watch, pulse_of
 from steelyard.loadtest.vitals import Busyness, Loop
@@ -53,7 +53,7 @@ class Alone:
             self._measuring = Measuring(self._orders, 0, self._shard, failed=self._doubt)
         measuring, zero = self._measuring, self._orders.zero
         await measuring.prepare(share)
-        began, pulse = clock(), pulse_of(share, workers=1)
+        began, pulse = clock() + LEAD, pulse_of(share, workers=1)
         lately, whole = Busyness(self._loop), Busyness(self._loop)
         running = asyncio.ensure_future(measuring.run(share, began))
         try:

@@ -21,14 +21,12 @@ import msgspec
 
 from steelyard.engine import run as run_to_end
 from steelyard.errors import SteelyardError
-from steelyard.loadtest.measuring import Orders, Outcome, Refused
+from steelyard.loadtest.measuring import LEAD, Orders, Outcome, Refused
 from steelyard.loadtest.sessions import Share
 from steelyard.loadtest.ticks import Pulse, Watch, pulse_of
 from steelyard.loadtest.working import Line, Message, read_error, work
 from steelyard.models.base import clock
 
-_LEAD = 0.05
-"""How long before its start a stage is announced to all who measure it."""
 _PAUSE = 0.5
 _PATIENCE = 10.0
 """For how many seconds a process may store what it has before it is killed."""
@@ -115,7 +113,7 @@ class Crew:
         begin = clock()
         while not all(hand.ready or hand.lost for hand in team):
             self._attend(team, pulse, begin, _PAUSE)
-        begin = clock() + _LEAD
+        begin = clock() + LEAD
         for hand in team:
             _tell(hand, go=begin)
         shown, stopped = begin, False

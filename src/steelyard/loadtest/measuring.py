@@ -26,6 +26,8 @@ from steelyard.workloads.base import Workload
 
 Judge = Callable[[Record], Mapping[str, Score]]
 
+LEAD = 0.05
+"""How many seconds before its start a stage is announced to all who measure it."""
 _FILES_BESIDE = 64
 _MOST_WARM = 256
 _FAILED_PACE = 0.1

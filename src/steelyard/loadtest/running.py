@@ -168,6 +168,7 @@ def _describe(model: Model, workload: Workload, identity: Mapping[str, Any]) -> 
         "kind": "load",
         "model": model.name,
         "workload": workload.name,
+        "remarks": [str(remark) for remark in getattr(workload, "remarks", ())],
         "elsewhere": model.elsewhere,
         "environment": describe_environment(),
         "identity": identity,

@@ -16,7 +16,7 @@ _BAD_ANSWERS = ("worse", "mixed up")
 
 
 def doubt_load(contents: LoadContents) -> Iterator[str]:
-    """Why a reader should not lean on a run, its state first."""
+    """Why a reader should not lean on a run, its state first; then what the workload has to say."""
     reason = contents.run.about.get("reason")
     if contents.state != "done":
         reason = "it was killed; --resume goes on with it" if contents.was_killed else reason
@@ -26,6 +26,7 @@ def doubt_load(contents: LoadContents) -> Iterator[str]:
         before = f"{stage.name}: " if len(contents.stages) > 1 else ""
         for doubt in stage.performance.doubts:
             yield before + doubt
+    yield from contents.run.about.get("remarks") or ()
 
 
 def judge_load(contents: LoadContents) -> bool:
