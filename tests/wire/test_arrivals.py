@@ -17,7 +17,7 @@ from paced_service import Paced, Said, paced
 from steelyard.models.http import HttpModel
 from steelyard.types import Request, Response, Tokens
 from steelyard.wire import arrivals
-from steelyard.wire.arrivals import Calendar
+from steelyard.wire.arrivals import Calendar, find_events
 from steelyard.wire.base import Exchange
 from steelyard.wire.openai import OpenAI
 
@@ -94,6 +94,17 @@ def test_what_waited_together_is_read_whole() -> None:
         for response in responses:
             assert response.timing is not None
             assert list(response.timing.chunks) == sorted(response.timing.chunks)
+
+
+def test_events_that_wait_together_are_found() -> None:
+    for end in (b"\n\n", b"\r\n\r\n"):
+        event = b"data: {}" + end
+        chunk = b"%x\r\n%b\r\n" % (len(event), event)
+        assert find_events(chunk) == [] == find_events(event)
+        assert find_events(chunk * 3) == [len(chunk), 2 * len(chunk)]
+        assert find_events(event * 3) == [len(event), 2 * len(event)]
+        assert find_events(chunk * 2 + b"9") == [len(chunk), 2 * len(chunk)]
+        assert find_events(chunk + chunk[:-2]) == [len(chunk)]
 
 
 def test_a_tls_connection_is_stamped_as_well(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ apart is therefore looked at again and again; what came around a leap is not bel
 
 from __future__ import annotations
 
+import re
 import socket
 import struct
 import sys
@@ -23,6 +24,7 @@ _OPTION = getattr(socket, "SO_TIMESTAMPNS", 35)
 # Elsewhere the option has another number, or its stamps other sizes.
 _KNOWN = sys.platform == "linux" and struct.calcsize("l") == 8
 _TIMES = struct.Struct("@ll")
+_END = re.compile(rb"\r?\n\r?\n(?:\r\n)?")
 _SECOND = 1_000_000_000
 _LEAP = 10_000
 _LOOKS = 9
@@ -50,6 +52,21 @@ def begin_stamps() -> None:
             sock.setsockopt(socket.SOL_SOCKET, _OPTION, 1)
             # It stays open as long as this process runs: the kernel stamps while anybody wants it.
             _held = sock.detach()
+
+
+def find_events(seen: bytes) -> list[int]:
+    """Where events end, each with the end of its chunk, before the end of what waits to be read."""
+    return [end for found in _END.finditer(seen) if (end := found.end()) < len(seen)]
+
+
+def find_packages(seen: bytes) -> list[int]:
+    """The same of what TLS has packed together."""
+    ends, place = [], 0
+    while len(seen) >= place + 5:
+        place += 5 + int.from_bytes(seen[place + 3 : place + 5], "big")
+        if place < len(seen):
+            ends.append(place)
+    return ends
 
 
 class Calendar:

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import socket
 import ssl
 from collections.abc import Callable
 from time import perf_counter as clock
 from typing import NamedTuple
 
-from steelyard.wire.arrivals import ROOM, ask_for_stamps
+from steelyard.wire.arrivals import ROOM, ask_for_stamps, find_events, find_packages
 from steelyard.wire.poll import Poll
 from steelyard.wire.reading import Answer, BrokenAnswer, Reading
 
@@ -24,9 +23,10 @@ __all__ = ["Answer", "BrokenAnswer", "Connection", "ConnectionLost", "SlowAnswer
 
 _BLOCK = 1 << 16
 _NEVER = float("inf")
-_END = re.compile(rb"\r?\n\r?\n")
 # What comes faster, in seconds an event, is not worth a read for each.
 _TORRENT = 1e-4
+# The head of an answer, who speaks, and the first token.
+_FIRST = 3
 # Of a connection without TLS, which never looks into it.
 _NOTHING = ssl.MemoryBIO()
 
@@ -82,16 +82,6 @@ class Watch:
                 next_due = min(next_due, due)
         if next_due < _NEVER:
             self.hasten(next_due)
-
-
-def _find_packages(seen: bytes) -> list[int]:
-    """Where what TLS has packed together ends."""
-    ends, place = [], 0
-    while len(seen) >= place + 5:
-        place += 5 + int.from_bytes(seen[place + 3 : place + 5], "big")
-        if place < len(seen):
-            ends.append(place)
-    return ends
 
 
 class Connection:
@@ -285,14 +275,20 @@ class Connection:
         if not self._unsent:
             self.loop.remove_writer(self.sock)
 
-    def _read(self, careful: bool) -> float:
+    def _read(self, careful: bool, hurried: bool) -> float:
         """Take what has come, event by event where it is worth it; says when the first of it was in."""
         try:
-            if careful and self._stamped:
+            # When an answer began is asked for more often than when each of its pieces came.
+            if (
+                careful
+                and self._stamped
+                and not (hurried and self._reading is not None and self._reading.fed)
+            ):
                 seen, told, _, _ = self._receive(_BLOCK, ROOM, socket.MSG_PEEK)
                 last = self._calendar.read(told, self._last)
-                if last is not None and (ends := self._find_ends(seen)):
-                    return self._read_singly(ends, last)
+                ends = find_packages(seen) if self._tls is not None else find_events(seen)
+                if last is not None and ends:
+                    return self._read_singly(ends[:_FIRST] if hurried else ends, last)
             block, told, _, _ = self._receive(_BLOCK, ROOM)
         except (BlockingIOError, InterruptedError):
             return clock()
@@ -300,14 +296,6 @@ class Connection:
             self._end(error)
             return clock()
         return self._accept(block, told)
-
-    def _find_ends(self, seen: bytes) -> list[int]:
-        """Where events end, or what comes packed together by TLS, before the end of what waits to be read."""
-        if self._tls is not None:
-            return _find_packages(seen)
-        ends = [found.end() for found in _END.finditer(seen)]
-        # The end of the line after a chunk came with it.
-        return ends[:-1] if ends and len(seen) - ends[-1] <= 2 else ends
 
     def _read_singly(self, ends: list[int], last: float) -> float:
         """Take each event with its own stamp: a read over several has that of the `last`."""

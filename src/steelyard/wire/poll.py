@@ -14,19 +14,21 @@ from time import perf_counter as clock
 
 from steelyard.wire.arrivals import Calendar
 
-Read = Callable[[bool], float]
+Read = Callable[[bool, bool], float]
 
 # As many as delay a timer by no more than a few tenths of a millisecond.
 _A_TURN = 24
 # Nothing that waited for less is worth a second look.
 _LATE = 1e-3
+# Who has not caught up by then will not with so much care.
+_CATCHING_UP = 0.05
 
 
 class Poll:
-    """Calls whoever has something to read. `read(careful)` says when what it read first was there.
+    """Calls whoever has something to read. `read(careful, hurried)` says when what it read first was there.
 
     It is to read carefully, event by event, where events of several moments may wait: where nobody has
-    looked for a while.
+    looked for a while. When it is hurried it is to do so for what matters most alone.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -36,7 +38,7 @@ class Poll:
         self._readers: dict[int, Read] = {}
         self._list: select.epoll | None = None
         self._drained = True
-        self._looked = 0.0
+        self._looked = self._begun = 0.0
 
     def add(self, file: int, read: Read) -> None:
         """Call `read` when there is something to read in this file."""
@@ -67,18 +69,21 @@ class Poll:
 
     def _call(self, read: Read) -> None:
         self.calendar.look(drained=True)
-        read(False)
+        read(False, False)
 
     def _look(self) -> None:
         listed = self._list
         if listed is None:
             return
         now = self.calendar.look(drained=self._drained)
+        if self._drained:
+            self._begun = now
         careful = now - self._looked > _LATE
+        hurried = now - self._begun > _CATCHING_UP
         readers, ready = self._readers, listed.poll(0, _A_TURN)
         for file, _ in ready:
             if file in readers:
-                first = readers[file](careful)
+                first = readers[file](careful, hurried)
                 # Who waits longest is called first: where that was not long, nobody waited long.
                 careful = careful and now - first > _LATE
         self._drained = len(ready) < _A_TURN

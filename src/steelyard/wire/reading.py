@@ -99,6 +99,11 @@ class Reading:
         self._packing: Packing | None = None
         self._phase: Callable[[Reading, bytes, float], None] = Reading._feed_head
 
+    @property
+    def fed(self) -> bool:
+        """Whether anything of the body came."""
+        return bool(self._size or self._blocks)
+
     def feed(self, block: bytes, at: float) -> None:
         """Take the bytes that came then."""
         self._phase(self, block, at)
