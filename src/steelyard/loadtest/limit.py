@@ -113,10 +113,10 @@ def look_at(
     # numpy is loaded only when something has been measured.
     from steelyard.loadtest.observation import observe
     from steelyard.timings.columns import Columns
-    from steelyard.timings.doubts import SPOILED
+    from steelyard.timings.doubts import find_limiting
 
-    spoiled = next((doubt for doubt in performance.doubts if doubt.startswith(SPOILED)), None)
-    return Look(observe(Columns.read(run, stage=number), objectives, limits=limits), spoiled)
+    columns = Columns.read(run, stage=number)
+    return Look(observe(columns, objectives, limits=limits), find_limiting(performance))
 
 
 def _note(path: Path, search: Search, results: Sequence[Performance]) -> None:

@@ -26,6 +26,7 @@ MOST_BUSY = 0.8
 SPOILED = "the client spoiled this run"
 """How the doubts begin that say that the load was not what was asked for."""
 
+_LATE = f"{SPOILED}: it sent requests late"
 _MOST_SHARED = 0.01
 _MOST_FAILED = 0.01
 _BUSY_SECONDS = 0.9
@@ -60,17 +61,29 @@ def is_spoiled(performance: Performance) -> bool:
     return any(doubt.startswith(SPOILED) for doubt in performance.doubts)
 
 
+def find_limiting(performance: Performance) -> str | None:
+    """The doubt by which a load was another one than was asked for; a few late requests do not make it one."""
+    lag, ttft = performance.statistics["lag"].average, _typical_time(performance)
+    is_late = lag is not None and ttft is not None and lag > MOST_LAG * ttft
+    spoiling = (doubt for doubt in performance.doubts if doubt.startswith(SPOILED))
+    return next((doubt for doubt in spoiling if is_late or not doubt.startswith(_LATE)), None)
+
+
 def _doubt_client(performance: Performance, client: Client) -> Iterator[str]:
-    lag = performance.statistics["lag"].p99
-    ttft = performance.statistics["ttft"].median or performance.statistics["e2el"].median
+    lag, ttft = performance.statistics["lag"].p99, _typical_time(performance)
     if lag is not None and ttft and lag > MOST_LAG * ttft:
         much = f"{tell_seconds(lag)} (p99), {lag / ttft:.0%} of the median time to the first token"
-        yield f"{SPOILED}: it sent requests late by {much}"
+        yield f"{_LATE} by {much}"
     if len(client):
         busy = float(np.quantile(client.busy, _BUSY_SECONDS, method="higher"))
         if busy > MOST_BUSY:
             mend = "more workers have less to do each"
             yield f"{SPOILED}: its loop was busy for {busy:.0%} of the time ({mend})"
+
+
+def _typical_time(performance: Performance) -> float | None:
+    """What our own lag is held against."""
+    return performance.statistics["ttft"].median or performance.statistics["e2el"].median
 
 
 def _doubt_end(performance: Performance, columns: Columns, client: Client) -> Iterator[str]:
