@@ -62,7 +62,7 @@ def is_spoiled(performance: Performance) -> bool:
 
 
 def find_limiting(performance: Performance) -> str | None:
-    """The doubt by which a load was another one than was asked for; a few late requests do not make it one."""
+    """The doubt by which a load was another than was asked for; a few late requests do not make it one."""
     lag, ttft = performance.statistics["lag"].average, _typical_time(performance)
     is_late = lag is not None and ttft is not None and lag > MOST_LAG * ttft
     spoiling = (doubt for doubt in performance.doubts if doubt.startswith(SPOILED))
