@@ -9,6 +9,7 @@ import signal
 import socket
 import threading
 import time
+from itertools import accumulate, islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import pytest
 from faulty_service import Asked, Service, reply, serving
 from steelyard import Stage, load
 from steelyard.errors import UsageError
-from steelyard.loadtest.scraping import Scraper, find_places, keep_looking, open_scraper
+from steelyard.loadtest.scraping import Scraper, find_places, keep_looking, list_pauses, open_scraper
 from steelyard.models.base import LocalModel
 from steelyard.models.http import HttpModel
 from steelyard.serving.server import Server
@@ -60,6 +61,14 @@ def test_our_own_server_tells_what_it_was_asked(tmp_path: Path) -> None:
     summary = summarize(seen, seen[0].t, seen[-1].t)
     assert summary["requests"] == 3 and summary["e2el_n"] == 3 and summary["restarts"] == 0
     assert summary["looks"] == len(seen) >= 2
+
+
+def test_a_short_stage_is_looked_at_often_and_a_long_one_every_second() -> None:
+    moments = list(accumulate(islice(list_pauses(1.0), 60)))
+    assert len([at for at in moments if at < 1]) == 4
+    assert len([at for at in moments if at < 5]) == 13
+    assert {round(after - at, 9) for at, after in pairwise(moments[20:])} == {1}
+    assert set(islice(list_pauses(0.02), 50)) == {0.02}
 
 
 def test_no_metrics_are_told_of_once_and_nothing_is_written(tmp_path: Path) -> None:

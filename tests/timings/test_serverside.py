@@ -106,6 +106,10 @@ def test_a_stage_has_what_lies_within_it() -> None:
     told = summarize(seen, 2.5, 5.0)
     assert told["tokens_out"] == counts[5] - counts[2]
     assert (told["running_max"], told["running_average"], told["looks"]) == (5, 4, 3)
+    short = summarize(seen, 2.5, 2.9)
+    # What was seen at rest before and behind it says nothing of what ran meanwhile.
+    assert (short["tokens_out"], short["looks"]) == (counts[3] - counts[2], 0)
+    assert not any(name.startswith("running") for name in short)
     assert [rate for _, rate in series_of(seen, "tokens_out")] == list(range(1, 10))
     assert series_of(seen, "running")[3] == (3.0, 3.0)
 

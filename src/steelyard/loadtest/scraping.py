@@ -32,6 +32,8 @@ from steelyard.wire.expositions import read_exposition
 EVERY = 1.0
 
 _PATIENCE = 5.0
+_OFTEN = 0.2
+"""So many seconds are between two looks at first, and later such a share of the time so far."""
 _TRITON = 8002
 """Where Triton tells of itself, whatever port it answers at."""
 
@@ -87,8 +89,10 @@ class Scraper:
     async def watch(self) -> None:
         """Look again and again until cancelled; a server that tells nothing at all is left alone."""
         due = time.monotonic()
-        while await self.look() or self.seen:
-            due = max(due + self.every, time.monotonic())
+        for pause in list_pauses(self.every):
+            if not (await self.look() or self.seen):
+                return
+            due = max(due + pause, time.monotonic())
             await asyncio.sleep(due - time.monotonic())
 
     async def _look_at(self, known: list[Place]) -> Taken | str:
@@ -125,6 +129,14 @@ class Scraper:
     def _changed(self, name: str, counts: Any) -> bool:
         before, self._histograms[name] = self._histograms.get(name), counts
         return bool(before != counts)
+
+
+def list_pauses(every: float) -> Iterator[float]:
+    """How long to wait between looks: not so long at first, for a stage may be short."""
+    elapsed = 0.0
+    while True:
+        yield (pause := min(every, max(_OFTEN, _OFTEN * elapsed)))
+        elapsed += pause
 
 
 @contextlib.contextmanager

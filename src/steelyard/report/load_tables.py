@@ -184,6 +184,7 @@ _SERVER: Mapping[str, tuple[str, str]] = {
     "rss_bytes_max": ("memory, most", "bytes"),
     "cpu_seconds": ("CPU", "time"),
     "restarts": ("restarts", "count"),
+    "looks": ("looks meanwhile", "count"),
     "unanswered": ("looks that failed", "count"),
 }
 

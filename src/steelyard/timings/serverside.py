@@ -64,14 +64,15 @@ def summarize(looks: Sequence[Look], start: float, end: float) -> dict[str, Any]
 
     Counters are told by how much they grew, what goes up and down by its average and most, times by
     percentiles read off the server's own histograms, which are as coarse as these. The last look
-    before `start` and the first behind `end` stand for the two.
+    before `start` and the first behind `end` stand for the two, but not for what went up and down between:
+    where nobody looked meanwhile (`looks` is 0) that is left out.
     """
     window = _window([look for look in looks if look.error is None and look.values], start, end)
     told: dict[str, Any] = {}
     if not window:
         return told
     pairs = [(old, new, _is_new(old, new)) for old, new in pairwise(window)]
-    within = [look for look in window if start <= look.t <= end] or window
+    within = [look for look in window if start <= look.t <= end]
     for name in COUNTERS:
         if any(name in look.values for look in window):
             told[name] = math.fsum(_growth(old.values, new.values, name, fresh) for old, new, fresh in pairs)
