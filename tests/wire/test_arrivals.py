@@ -20,6 +20,7 @@ from steelyard.wire import arrivals
 from steelyard.wire.arrivals import Calendar, find_events
 from steelyard.wire.base import Exchange
 from steelyard.wire.openai import OpenAI
+from steelyard.wire.reading import Reading
 
 linux = pytest.mark.skipif(not arrivals._KNOWN, reason="stamps are the kernel's on Linux")
 
@@ -105,6 +106,16 @@ def test_events_that_wait_together_are_found() -> None:
         assert find_events(event * 3) == [len(event), 2 * len(event)]
         assert find_events(chunk * 2 + b"9") == [len(chunk), 2 * len(chunk)]
         assert find_events(chunk + chunk[:-2]) == [len(chunk)]
+
+
+def test_only_answers_under_load_are_read_event_by_event() -> None:
+    assert not Reading().is_timed(False)
+    reading = Reading(give=lambda *_: None)
+    assert reading.is_timed(False) and reading.is_timed(True)
+    reading.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 0.0)
+    assert reading.is_timed(True)
+    reading.feed(b"4\r\nwhat\r\n", 0.0)
+    assert reading.is_timed(False) and not reading.is_timed(True)
 
 
 def test_a_tls_connection_is_stamped_as_well(tmp_path: Path) -> None:

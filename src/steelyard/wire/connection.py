@@ -277,13 +277,9 @@ class Connection:
 
     def _read(self, careful: bool, hurried: bool) -> float:
         """Take what has come, event by event where it is worth it; says when the first of it was in."""
+        reading = self._reading
         try:
-            # When an answer began is asked for more often than when each of its pieces came.
-            if (
-                careful
-                and self._stamped
-                and not (hurried and self._reading is not None and self._reading.fed)
-            ):
+            if careful and self._stamped and reading is not None and reading.is_timed(hurried):
                 seen, told, _, _ = self._receive(_BLOCK, ROOM, socket.MSG_PEEK)
                 last = self._calendar.read(told, self._last)
                 ends = find_packages(seen) if self._tls is not None else find_events(seen)

@@ -99,10 +99,9 @@ class Reading:
         self._packing: Packing | None = None
         self._phase: Callable[[Reading, bytes, float], None] = Reading._feed_head
 
-    @property
-    def fed(self) -> bool:
-        """Whether anything of the body came."""
-        return bool(self._size or self._blocks)
+    def is_timed(self, hurried: bool) -> bool:
+        """Whether each event is to have its own time; where one is hurried, the first ones are."""
+        return self._give is not None and not (hurried and (self._size or self._blocks))
 
     def feed(self, block: bytes, at: float) -> None:
         """Take the bytes that came then."""
