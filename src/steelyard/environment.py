@@ -10,6 +10,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from steelyard import __version__
+
 _MATTERS = (
     "numpy", "tokenizers", "torch", "transformers", "peft", "accelerate", "datasets", "safetensors",
     "llama_cpp", "vllm", "sglang", "sacrebleu", "rapidfuzz", "pyarrow", "PIL", "torchvision", "pypdfium2",
@@ -21,7 +23,7 @@ def describe_environment() -> dict[str, Any]:
     """Python, the libraries that this process has loaded, the machine, and the git revision if any."""
     return {
         "python": platform.python_version(),
-        "steelyard": metadata.version("steelyard"),
+        "steelyard": __version__,
         "libraries": {
             name: version for name in _MATTERS if name in sys.modules and (version := _version(name))
         },
