@@ -104,6 +104,26 @@ def test_prompts_may_be_tokens(folder: Path) -> None:
         open_workload("synthetic", form="tokens")
 
 
+@pytest.mark.parametrize(
+    ("wire", "taken"),
+    [("openai", False), ("tgi", False), ("mindie", False), ("openai-completions", True), ("kserve", True)],
+)
+def test_prompts_in_tokens_are_refused_where_they_cannot_be_written(
+    folder: Path, wire: str, taken: bool
+) -> None:
+    # Nobody listens there: nothing is sent.
+    model = open_model(
+        "http://127.0.0.1:9", wire=wire, **({} if wire in ("tgi", "mindie") else {"model": "m"})
+    )
+    asked = {"tokenizer": folder, "form": "tokens", "model": model}
+    if taken:
+        assert next(iter(open_workload("synthetic", **asked))).turns
+        return
+    with pytest.raises(UsageError, match=r"form=tokens: .* takes no prompts in tokens") as told:
+        open_workload("synthetic", **asked)
+    assert "wire=openai-completions" in (told.value.hint or "")
+
+
 def test_a_model_here_is_its_own_tokenizer() -> None:
     model = open_model("embedded")
     tokenizer = find_tokenizer(model)

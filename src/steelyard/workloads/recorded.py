@@ -138,14 +138,14 @@ def read_row(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row with what it asks for beside its prompt read."""
     fields = Fields(row)
     asked: dict[str, Any] = {}
-    if (most := fields.find(*OUTPUT)) is not None:
-        asked["most"] = read_count(most, "how long the answer may be", least=1)
-    if (params := fields.find("params", "parameters", "sampling_params")) is not None:
-        asked["params"] = _read_object(params)
-    if (think := fields.find("think", "think_time", "delay")) is not None:
-        asked["think"] = read_seconds(think, "think")
-    if (at := fields.find(*TIMES)) is not None:
-        asked["at"] = read_seconds(at, "timestamp")
+    if (most := fields.column(*OUTPUT)) is not None:
+        asked["most"] = read_count(fields[most], most, least=1)
+    if (params := fields.column("params", "parameters", "sampling_params")) is not None:
+        asked["params"] = _read_object(fields[params], params)
+    if (think := fields.column("think", "think_time", "delay")) is not None:
+        asked["think"] = read_seconds(fields[think], think)
+    if (at := fields.column(*TIMES)) is not None:
+        asked["at"] = read_seconds(fields[at], at)
     turns = fields.find("turns")
     if isinstance(turns, list):
         if not turns or not all(isinstance(turn, str) and turn for turn in turns):
@@ -178,12 +178,12 @@ def read_seconds(value: Any, what: str) -> float:
     return number
 
 
-def _read_object(value: Any) -> Mapping[str, Any]:
+def _read_object(value: Any, what: str) -> Mapping[str, Any]:
     if isinstance(value, str):
         try:
             value = msgspec.json.decode(value)
         except msgspec.DecodeError as error:
-            raise BadRow("parameters as a JSON object", value) from error
+            raise BadRow(f"a JSON object as {what}", value) from error
     if not isinstance(value, Mapping):
-        raise BadRow("parameters as an object", value)
+        raise BadRow(f"an object as {what}", value)
     return value

@@ -23,6 +23,7 @@ from steelyard.workloads.base import Planned, Session, Turn
 from steelyard.workloads.lengths import read_lengths
 from steelyard.workloads.prefixes import Prefixes
 from steelyard.workloads.sources import COUNT, draw, open_source
+from steelyard.workloads.tokens import check_takes_tokens
 
 TEXT, IDS = FORMS = ("text", "tokens")
 _TRIED = 50
@@ -57,6 +58,8 @@ class Synthetic(Planned[int]):
     ) -> None:
         if form not in FORMS:
             raise UsageError(f"form={form}", hint=" or ".join(FORMS))
+        if form == IDS:
+            check_takes_tokens(model)
         if limit is not None and limit < 1:
             raise UsageError(f"limit is {limit}", hint="at least 1, or none for no end")
         self.name, self._form, self._limit, self._seed = name, form, limit, seed

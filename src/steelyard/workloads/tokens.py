@@ -12,12 +12,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from steelyard.errors import UsageError, describe, need
+from steelyard.errors import SteelyardError, UsageError, describe, need
 from steelyard.models.base import Model
 from steelyard.models.chat import ChatTemplate, read_template
 from steelyard.models.folders import fingerprint
 from steelyard.models.http import HttpModel
 from steelyard.models.tokenized import TokenModel
+from steelyard.types import TOKENS, Request
 from steelyard.workloads.counting import ask_service
 
 _WRITTEN = ("tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "sentencepiece.bpe.model")
@@ -206,6 +207,19 @@ def find_tokenizer(model: Model) -> Tokenizer | None:
     if isinstance(model, HttpModel):
         return ask_service(model.client, name=model.name, model=getattr(model.wire, "model", None))
     return None
+
+
+def check_takes_tokens(model: Model | None) -> None:
+    """Raise if prompts in tokens cannot even be written down for the service that a model is."""
+    if not isinstance(model, HttpModel):
+        return
+    try:
+        model.wire.open([Request("tokens", {TOKENS: [1]})]).encode_request()
+    except (SteelyardError, TypeError, ValueError) as error:
+        hint = "wire=openai-completions takes them; form=text asks in texts"
+        raise UsageError(
+            f"form=tokens: {model.name} takes no prompts in tokens: {error}", hint=hint
+        ) from error
 
 
 def _read_file(file: Path) -> FileTokenizer:

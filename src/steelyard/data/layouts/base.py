@@ -53,11 +53,16 @@ class Fields(dict[str, Any]):
         self._folded = {str(column).casefold(): column for column in row}
 
     def find(self, *names: str) -> Any:
-        """The first of these columns that holds something; None where none does."""
+        """What the first of these columns that holds something holds; None where none does."""
+        column = self.column(*names)
+        return None if column is None else self[column]
+
+    def column(self, *names: str) -> str | None:
+        """The first of these columns that holds something, as the row spells it; None where none does."""
         for name in names:
-            value = self.get(self._folded.get(name.casefold(), name))
-            if value is not None and value != "":
-                return value
+            column = self._folded.get(name.casefold(), name)
+            if (value := self.get(column)) is not None and value != "":
+                return column
         return None
 
     def need(self, *names: str) -> Any:
