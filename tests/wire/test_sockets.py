@@ -45,14 +45,21 @@ def come_from(made: Sequence[tuple[socket.socket, str]]) -> list[str]:
 def test_more_connections_than_one_address_has_ports_come_from_several(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(sockets, "_MOST_AT_FIRST", 1)
     monkeypatch.setattr(sockets, "_MOST_AT_ONE", 2)
+    process, own = 1_000_003, 1_000_003 % len(sockets._LOOPBACKS)
+    first, second = sockets._LOOPBACKS[own : own + 2]
+    monkeypatch.setattr(sockets.os, "getpid", lambda: process)
     with listening() as server:
         ways = Ways("127.0.0.1", server.getsockname()[1])
-        made = connect(ways, 5)
-        assert [source for _, source in made] == ["", "", "127.0.0.2", "127.0.0.2", "127.0.0.3"]
-        assert come_from(made) == ["127.0.0.1"] * 2 + ["127.0.0.2"] * 2 + ["127.0.0.3"]
-        ways.leave("127.0.0.2")
-        assert come_from(connect(ways, 1)) == ["127.0.0.2"]
+        made = connect(ways, 4)
+        assert [source for _, source in made] == ["", first, first, second]
+        assert come_from(made) == ["127.0.0.1", first, first, second]
+        ways.leave(first)
+        assert come_from(connect(ways, 1)) == [first]
+        # Another process goes on with another.
+        process += 1
+        assert come_from(connect(Ways("127.0.0.1", server.getsockname()[1]), 2)) == ["127.0.0.1", second]
 
 
 @linux

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import os
 import socket
 import sys
 from collections.abc import Sequence
@@ -26,9 +27,11 @@ try:
 except ImportError:  # no Unix
     resource = None
 
-# Few enough that a free port is found at once.
+# Few enough that a free port is found at once, also where several processes connect from there.
+_MOST_AT_FIRST = 5_000
 _MOST_AT_ONE = 20_000
-_LOOPBACKS = tuple(f"127.0.0.{last}" for last in range(2, 202))
+# Only there all of them are this machine without further ado.
+_LOOPBACKS = tuple(f"127.0.0.{last}" for last in range(2, 202)) if sys.platform == "linux" else ()
 _PAUSE = 0.02
 # Files beside the connections.
 _OTHERS = 256
@@ -126,9 +129,15 @@ class Ways:
         free = [one for one in self._sources if one not in self._full]
         if self._sources:
             return min(free, key=self._taken.__getitem__, default=None)
-        ours = ("", *_LOOPBACKS) if address.startswith("127.") else ("",)
-        most = _MOST_AT_ONE if len(ours) > 1 else sys.maxsize
-        return next((one for one in ours if one not in self._full and self._taken.get(one, 0) < most), None)
+        if not (_LOOPBACKS and address.startswith("127.")):
+            return None if "" in self._full else ""
+        # Each process has its own to go on with.
+        own = os.getpid() % len(_LOOPBACKS)
+        for source in ("", *_LOOPBACKS[own:], *_LOOPBACKS[:own]):
+            most = _MOST_AT_ONE if source else _MOST_AT_FIRST
+            if source not in self._full and self._taken.get(source, 0) < most:
+                return source
+        return None
 
     async def _dial(
         self, loop: asyncio.AbstractEventLoop, family: int, address: Any, source: str
