@@ -319,6 +319,12 @@ def test_load_runs_are_read_by_the_other_verbs(load: Ask, ask: Ask, folder: Path
     code, out, _ = ask("explain", "a", first)
     assert code == 0 and "first token" in out and "one two three" in out and "prompt" in out
     assert json.loads(ask("explain", "a", first, "--json")[1])[0]["id"] == first
+    # A warm-up is in no figure, and can be looked at all the same.
+    assert load("--requests", "4", "--concurrency", "2", "--warmup", "3", "--out", "c")[0] == 0
+    warm, measured = (ask("explain", "c", name)[1] for name in ("0", "3"))
+    assert "request 0, turn 1 of session 0, in the stage warm-up" in warm
+    assert "request 3, turn 1 of session 3, in the stage 2 clients" in measured
+    assert re.search(r"tokens in +\d+, counted by usage\n +tokens out +\d+, counted by usage", measured)
     code, _, err = ask("explain", "a", "nobody")
     assert code == 2 and "no request 'nobody'" in err
     code, _, err = ask("score", "a", "--metric", "exact")

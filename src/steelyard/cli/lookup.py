@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from steelyard.cli.screen import printable
@@ -19,16 +20,16 @@ _LASTING = ("lag", "held", "connecting", "ttft", "tpot", "e2el")
 
 
 def find_requests(run: Run, name: str) -> list[dict[str, Any]]:
-    """The rows of the requests of a sample, or of a session, in the order of their turns."""
-    found = []
-    for block in list_rows(read_load(run)):
+    """The rows of the requests of a sample, or of a session, in the order in which they were due."""
+    found, contents = [], read_load(run)
+    for block in chain(list_rows(contents, warmups=True), list_rows(contents)):
         wanted = [n for n, pair in enumerate(zip(block["id"], block["session"])) if name in pair]
         columns = {field: plain_column(field, block[field]) for field in FIELDS} if wanted else {}
         found += [{field: columns[field][n] for field in FIELDS} for n in wanted]
     if not found:
         hint = "the first column of what report --rows FILE writes names them"
         raise UsageError(f"{run.path} has no request {name!r}", hint=hint)
-    return sorted(found, key=lambda row: (row["stage"], row["turn"], row["due"]))
+    return sorted(found, key=lambda row: row["due"] or 0.0)
 
 
 def describe_requests(run: Run, name: str) -> Iterator[str]:

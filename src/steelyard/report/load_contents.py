@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from steelyard.timings.columns import Columns
 
 KIND = "load"
+WARM_UP = -1
+"""The number of the stage that a warm-up is stored as."""
 # Failures that differ in these only are of one kind; 400 and 503 are two.
 _NUMBER = re.compile(r"(?<!HTTP )(?<!status )\b\d+")
 
@@ -110,6 +112,13 @@ class LoadContents:
         from steelyard.timings.columns import Columns
 
         return Columns.read(self.run.path)
+
+    @cached_property
+    def warmups(self) -> Columns:
+        """The requests of warm-ups, which are in no figure."""
+        from steelyard.timings.columns import Columns
+
+        return Columns.read(self.run.path, stage=WARM_UP)
 
     @cached_property
     def columns(self) -> Columns:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from steelyard.errors import StoreError, need
-from steelyard.report.load_contents import LoadContents, StageContents
+from steelyard.report.load_contents import WARM_UP, LoadContents, StageContents
 from steelyard.timings.columns import Columns
 from steelyard.timings.doubts import is_spoiled
 from steelyard.timings.objectives import Verdict
@@ -90,10 +90,11 @@ def write_parquet(path: Path, contents: LoadContents) -> None:
         raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def list_rows(contents: LoadContents) -> Iterator[dict[str, Any]]:
-    """The requests, many at a time, as columns by their names."""
-    columns, names = contents.everything, iter(contents.everything.names())
-    stages = {stage.number: stage.name for stage in contents.stages}
+def list_rows(contents: LoadContents, *, warmups: bool = False) -> Iterator[dict[str, Any]]:
+    """The requests, or those of warm-ups, many at a time, as columns by their names."""
+    columns = contents.warmups if warmups else contents.everything
+    names = iter(columns.names())
+    stages = {WARM_UP: "warm-up", **{stage.number: stage.name for stage in contents.stages}}
     spoiled = [stage.number for stage in contents.stages if is_spoiled(stage.performance)]
     for start in range(0, len(columns), _TOGETHER):
         part = columns.select(np.arange(start, min(start + _TOGETHER, len(columns))))
