@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from steelyard import Stage
 from steelyard.errors import UsageError
 from steelyard.loadtest import staffing
 from steelyard.loadtest.staffing import check_workers, count_workers
-from steelyard.loadtest.vitals import Busyness, Loop, raise_file_limit
+from steelyard.loadtest.vitals import Busyness, Loop
 
 
 @pytest.fixture(autouse=True)
@@ -63,16 +65,14 @@ def test_whoever_says_how_many_gets_them_but_none_without_work() -> None:
             check_workers(odd)
 
 
-def test_a_process_may_open_all_files_that_it_is_allowed_to() -> None:
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (512, before[1]))
-        raise_file_limit(300)
-        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (before[1], before[1])
-        with pytest.raises(UsageError, match="connections at once are more than a process may open"):
-            raise_file_limit(before[1] + 1)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+def test_more_connections_than_files_are_refused_before_any_is_asked(tmp_path: Path) -> None:
+    load = (
+        f"{sys.executable} -W ignore -m steelyard load --model http://127.0.0.1:9/v1 model=m --requests 500"
+    )
+    script = f"ulimit -n 200; {load} --concurrency 500 --workers 1 --warmup 0 --quiet --out run"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    assert "500 connections need 564 open files, and the system allows 200" in done.stderr
 
 
 def test_a_moment_says_nothing_of_how_busy_a_loop_is() -> None:

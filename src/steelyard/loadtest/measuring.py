@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from steelyard.engine import execute
-from steelyard.errors import SteelyardError
+from steelyard.errors import SteelyardError, UsageError
 from steelyard.loadtest.sessions import Arrival, Asking, Sessions, Share
 from steelyard.loadtest.ticks import Tally
-from steelyard.loadtest.vitals import Busyness, raise_file_limit, tell_usage
+from steelyard.loadtest.vitals import Busyness, tell_usage
 from steelyard.models.base import Model, clock
 from steelyard.timings.shards import Shard
 from steelyard.types import Record, Request, Response, Score
@@ -28,7 +28,6 @@ Judge = Callable[[Record], Mapping[str, Score]]
 
 LEAD = 0.05
 """How many seconds before its start a stage is announced to all who measure it."""
-_FILES_BESIDE = 64
 _MOST_WARM = 256
 _FAILED_PACE = 0.1
 """In how many seconds a client of a closed loop asks but once, if that fails.
@@ -111,9 +110,10 @@ class Measuring:
     async def prepare(self, share: Share) -> None:
         """Have connections ready for a stage."""
         wanted = count_connections(share)
-        raise_file_limit((wanted if share.clients is None else share.clients) + _FILES_BESIDE)
         try:
             await self._counted.warm(wanted)
+        except UsageError:
+            raise
         except Exception:  # noqa: BLE001 - the requests will tell
             return
 

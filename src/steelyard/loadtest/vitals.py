@@ -1,17 +1,14 @@
-"""How the process that measures fares: how busy its loop is, what it uses, how many files it may open."""
+"""How the process that measures fares: how busy its loop is, what it uses."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import selectors
 from pathlib import Path
 from time import perf_counter as clock
 from time import process_time
 from typing import Any
-
-from steelyard.errors import UsageError
 
 _LEAST = 0.1
 """Of fewer seconds a share says nothing: what ends a stage is at work when it is asked."""
@@ -71,16 +68,3 @@ def tell_usage() -> dict[str, Any]:
         # Elsewhere than on Linux this is not told in passing.
         return {"cpu": round(process_time(), 3), "rss": None}
     return {"cpu": round(process_time(), 3), "rss": pages * os.sysconf("SC_PAGE_SIZE")}
-
-
-def raise_file_limit(wanted: int) -> None:
-    """Let this process open as many files as it may; a UsageError where these are fewer than wanted."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    endless = resource.RLIM_INFINITY
-    if hard != endless and hard < wanted:
-        hint = f"ulimit -Hn {wanted} allows it, and more workers have fewer each"
-        raise UsageError(
-            f"{wanted:,} connections at once are more than a process may open ({hard:,})", hint=hint
-        )
-    if soft != endless and (soft < wanted or hard != endless):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted if hard == endless else hard, hard))

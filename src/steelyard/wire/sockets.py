@@ -34,7 +34,7 @@ _MOST_AT_ONE = 20_000
 _LOOPBACKS = tuple(f"127.0.0.{last}" for last in range(2, 202)) if sys.platform == "linux" else ()
 _PAUSE = 0.02
 # Files beside the connections.
-_OTHERS = 256
+_OTHERS = 64
 _LATE_PORT = getattr(socket, "IP_BIND_ADDRESS_NO_PORT", 24)
 # The other side had too much to do with others who connect.
 _PASSING = (errno.ECONNRESET, errno.ECONNABORTED, errno.ETIMEDOUT, errno.EAGAIN)
@@ -59,7 +59,7 @@ def allow_files(connections: int) -> None:
     if most < wanted:
         raise UsageError(
             f"{connections:,} connections need {wanted:,} open files, and the system allows {most:,}",
-            hint=f"ulimit -n {wanted}, by a user who may, or more processes: workers=",
+            hint=f"ulimit -n {wanted}, by a user who may, or more workers, which need fewer each",
         )
 
 
