@@ -15,6 +15,7 @@ from shard_maker import make_record, write_shard
 from steelyard.errors import StoreError
 from steelyard.timings.columns import Columns
 from steelyard.timings.measures import take_measure
+from steelyard.timings.performance import measure
 
 
 def test_what_is_stored_is_read(tmp_path: Path) -> None:
@@ -99,6 +100,21 @@ def test_sittings_and_workers_lie_on_one_axis(tmp_path: Path) -> None:
     assert columns.spans == [(1.0, 3.0), (101.0, 104.0)]
     assert columns.duration == 5.0
     assert columns.began == 1000.0
+
+
+def test_what_was_asked_of_a_session_that_a_later_sitting_began_anew_is_left_out(tmp_path: Path) -> None:
+    first = [make_record(0, sent=1.0, done=2.0), make_record(1, sent=1.0, done=2.0)]
+    write_shard(tmp_path, first, began=1000.0)
+    again = [make_record(1, sent=n, done=n + 1.0, turn=turn) for turn, n in enumerate((1.0, 3.0))]
+    write_shard(tmp_path, again, number=1, sitting=1, began=1100.0)
+    columns = Columns.read(tmp_path)
+    assert sorted(zip(columns.index.tolist(), columns.turn.tolist(), columns.sitting.tolist())) == [
+        (0, 0, 0),
+        (1, 0, 1),
+        (1, 1, 1),
+    ]
+    assert columns.repeated == 1
+    assert any("1 request of sessions that were stopped" in doubt for doubt in measure(columns).doubts)
 
 
 def test_what_a_kill_leaves_behind_the_last_line_is_nobodys(tmp_path: Path) -> None:

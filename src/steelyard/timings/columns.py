@@ -90,6 +90,8 @@ class Columns:
     """What `run.json` says."""
     lost: int = 0
     """How many requests were left out because their events are missing."""
+    repeated: int = 0
+    """How many were left out because a later sitting asked their sessions from the first turn again."""
 
     @classmethod
     def read(cls, run: str | Path, stage: int | None = None) -> Columns:
@@ -97,7 +99,7 @@ class Columns:
         path = Path(run)
         found = read_rows([*shards_of(path)], stage=stage)
         columns = cls(**found, about=_read_about(path))
-        return columns._with_times_of_events()
+        return columns._without_repeated()._with_times_of_events()
 
     def __len__(self) -> int:
         return len(self.index)
@@ -213,6 +215,18 @@ class Columns:
     def _in_state(self, name: str) -> Flags:
         found: Flags = self.state == STATES.index(name)
         return found
+
+    def _without_repeated(self) -> Columns:
+        """What is left without the turns of sessions that were stopped, and later asked from the first."""
+        if not self.sitting.any():
+            return self
+        keys = np.stack([self.stage, self.index, self.check])
+        _, sessions = np.unique(keys, axis=1, return_inverse=True)
+        sessions = sessions.reshape(-1)
+        latest = np.zeros(int(sessions.max()) + 1, np.int32)
+        np.maximum.at(latest, sessions, self.sitting)
+        kept = self.sitting == latest[sessions]
+        return replace(self.select(kept), repeated=int(np.count_nonzero(~kept)))
 
     def _with_times_of_events(self) -> Columns:
         for block in self.blocks():

@@ -1,6 +1,6 @@
 """Why the numbers of a stage may not say what they seem to, each reason in a sentence with its number.
 
-What is doubted: a client that was late or busy; times that were not taken as bytes arrived, or that tokens
+What is doubted: a client that was late or busy, or had less in flight than it was to; times that were not taken as bytes arrived, or that tokens
 share; tokens that nobody counted; too few requests; requests that failed or were cut off; a service that did
 not keep up; rates over a time of waiting for the last few; a stage that did not come to its end; clocks that
 were set.
@@ -16,6 +16,7 @@ import numpy as np
 from steelyard.metrics.distributions import normal_cdf
 from steelyard.timings.clients import Client
 from steelyard.timings.columns import Columns
+from steelyard.timings.concurrency import Staircase
 from steelyard.timings.objectives import tell_seconds
 from steelyard.timings.performance import Performance
 
@@ -30,6 +31,8 @@ _LATE = f"{SPOILED}: it sent requests late"
 _MOST_SHARED = 0.01
 _MOST_FAILED = 0.01
 _BUSY_SECONDS = 0.9
+_FEWEST_CLIENTS = 0.9
+_MANY = 10
 _FEWEST = 100
 _LAST = 0.99
 _LONG_WAIT = 0.2
@@ -45,6 +48,7 @@ def find_doubts(performance: Performance, columns: Columns, client: Client) -> l
     """What is to be doubted in a performance, the gravest first."""
     return [
         *_doubt_client(performance, client),
+        *_doubt_clients(columns),
         *_doubt_end(performance, columns, client),
         *_doubt_answers(performance),
         *_doubt_pace(columns),
@@ -72,13 +76,29 @@ def find_limiting(performance: Performance) -> str | None:
 def _doubt_client(performance: Performance, client: Client) -> Iterator[str]:
     lag, ttft = performance.statistics["lag"].p99, _typical_time(performance)
     if lag is not None and ttft and lag > MOST_LAG * ttft:
-        much = f"{tell_seconds(lag)} (p99), {lag / ttft:.0%} of the median time to the first token"
-        yield f"{_LATE} by {much}"
+        share = f"{lag / ttft:.0%} of" if lag < _MANY * ttft else f"{lag / ttft:,.0f} times"
+        yield f"{_LATE} by {tell_seconds(lag)} (p99), {share} the median time to the first token"
     if len(client):
         busy = float(np.quantile(client.busy, _BUSY_SECONDS, method="higher"))
         if busy > MOST_BUSY:
             mend = "more workers have less to do each"
             yield f"{SPOILED}: its loop was busy for {busy:.0%} of the time ({mend})"
+
+
+def _doubt_clients(columns: Columns) -> Iterator[str]:
+    """Whether as many requests were in flight as there were clients, while there was more to ask."""
+    plans, asked = _plans(columns), columns.sent - columns.connecting
+    # Who waits before the next turn, or behind a failure, is not in flight.
+    if len(plans) != 1 or len(columns.spans) != 1 or columns.turn.any() or not columns.ok.all():
+        return
+    clients = plans[0].get("concurrency")
+    if not clients or plans[0].get("arrival") or plans[0].get("joining") or len(columns) < 2 * clients:
+        return
+    begin = float(np.partition(asked, clients - 1)[clients - 1])
+    end = min(float(asked[columns.worker == worker].max()) for worker in np.unique(columns.worker))
+    mean = Staircase.of(asked, columns.done).mean(begin, end)
+    if end > begin and mean < _FEWEST_CLIENTS * clients:
+        yield f"{SPOILED}: of {clients:,} clients {mean:,.1f} had a request in flight with more to ask"
 
 
 def _typical_time(performance: Performance) -> float | None:
@@ -94,6 +114,11 @@ def _doubt_end(performance: Performance, columns: Columns, client: Client) -> It
     if left := client.left_in_flight:
         many = f"{_count(left, 'request')} {'was' if left == 1 else 'were'} under way when it was stopped"
         yield f"{many}: the times leave out how long these took"
+    if columns.repeated:
+        yield (
+            f"{_count(columns.repeated, 'request')} of sessions that were stopped, and then asked from the first "
+            "turn again, are left out"
+        )
     if columns.lost:
         yield f"the token events of {_count(columns.lost, 'request')} are missing: they are left out"
     if len(columns) and _is_set_back(columns):
@@ -204,11 +229,16 @@ def _is_set_back(columns: Columns) -> bool:
 
 def _is_rising(columns: Columns) -> bool:
     """Whether the load itself was to grow, so that latencies may."""
-    planned: Sequence[Mapping[str, Any]] = (columns.about or {}).get("stages", [])
-    plans = [planned[n] for n in np.unique(columns.stage).tolist() if 0 <= n < len(planned)]
+    plans = _plans(columns)
     if len(plans) > 1:
         return True
     return any(plan.get("arrival") in ("ramp", "trace") or plan.get("joining") for plan in plans)
+
+
+def _plans(columns: Columns) -> list[Mapping[str, Any]]:
+    """What was planned of the stages."""
+    planned: Sequence[Mapping[str, Any]] = (columns.about or {}).get("stages", [])
+    return [planned[n] for n in np.unique(columns.stage).tolist() if 0 <= n < len(planned)]
 
 
 def _chance_of_trend(values: np.ndarray[Any, np.dtype[np.float64]]) -> float:
