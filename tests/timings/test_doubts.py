@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,11 @@ def test_a_late_client(tmp_path: Path) -> None:
     assert doubt.startswith("the client spoiled this run: it sent requests late by 20 ms (p99)")
     # It is said of a run, but one request in twenty that goes out late makes no other load of it.
     assert is_spoiled(found) and find_limiting(found) is None
+
+
+def test_a_client_that_is_later_than_any_answer(tmp_path: Path) -> None:
+    doubt = doubts_of(tmp_path, answers(sent=lambda n, due: due + 10, held=8.0)).doubts[0]
+    assert doubt.endswith("late by 2000 ms (p99), 25 times the median time to the first token")
 
 
 def test_a_client_that_is_late_all_the_time(tmp_path: Path) -> None:
@@ -153,10 +159,39 @@ def test_later_turns_that_take_longer_are_no_queue(tmp_path: Path) -> None:
 
 def test_a_clock_that_was_set_between_sittings(tmp_path: Path) -> None:
     write_shard(tmp_path, answers(), began=1000.0)
-    write_shard(tmp_path, answers(), number=1, sitting=1, began=1002.0)
+    later = [replace(record, index=record.index + 300) for record in answers()]
+    write_shard(tmp_path, later, number=1, sitting=1, began=1002.0)
     assert "the calendar clock was set between two sittings: their order in time is not known" in (
         measure(Columns.read(tmp_path)).doubts
     )
+
+
+def closed(clients: int, *, pause: float, count: int = 300, **said: Any) -> list[Record]:
+    """Clients that each ask again so long after an answer, which they say was when the next was due."""
+    source, free, records = random.Random(3), [0.0] * clients, []
+    for n in range(count):
+        client = free.index(min(free))
+        sent = free[client] + pause
+        chunks = [sent + source.uniform(0.05, 0.15), sent + 0.2]
+        free[client] = chunks[-1]
+        told = {"due": sent, "sent": sent, "chunks": chunks, "tokens": (10, 2), "taken_by": "kernel"}
+        records.append(make_record(n, **{**told, **said}))
+    return records
+
+
+def test_fewer_in_flight_than_there_are_clients(tmp_path: Path) -> None:
+    slow = closed(8, pause=0.1)
+    found = doubts_of(tmp_path / "slow", slow, concurrency=8)
+    assert found.doubts == (
+        "the client spoiled this run: of 8 clients 5.3 had a request in flight with more to ask",
+    )
+    assert is_spoiled(found) and find_limiting(found) == found.doubts[0]
+    assert not is_spoiled(doubts_of(tmp_path / "busy", closed(8, pause=0.01), concurrency=8))
+    # Where they join one after the other, wait between turns or come at a rate, they are to be fewer.
+    assert not is_spoiled(doubts_of(tmp_path / "joining", slow, concurrency=8, joining=2.0))
+    assert not is_spoiled(doubts_of(tmp_path / "limit", slow, concurrency=8, arrival="poisson"))
+    turns = closed(8, pause=0.1, turn=1)
+    assert not is_spoiled(doubts_of(tmp_path / "turns", turns, concurrency=8))
 
 
 def test_what_was_under_way_when_a_load_was_stopped_is_told(tmp_path: Path) -> None:

@@ -119,7 +119,8 @@ def test_probes_are_in_flight_but_not_in_the_figures(tmp_path: Path) -> None:
 
 def test_a_stage_in_two_sittings_is_one(tmp_path: Path) -> None:
     write_shard(tmp_path, serve(20, clients=4), began=1000.0)
-    write_shard(tmp_path, serve(20, clients=4), number=1, sitting=1, began=90_000.0)
+    later = [replace(record, index=record.index + 20) for record in serve(20, clients=4)]
+    write_shard(tmp_path, later, number=1, sitting=1, began=90_000.0)
     stages = [{"name": "a", "state": "partial"}]
     (tmp_path / "run.json").write_bytes(msgspec.json.encode({"stages": stages, "reason": "worker 1 died"}))
     found = measure(Columns.read(tmp_path, stage=0))

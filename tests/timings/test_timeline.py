@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +75,8 @@ def test_tokens_stand_where_they_arrived(tmp_path: Path) -> None:
 
 def test_time_between_sittings_is_left_out(tmp_path: Path) -> None:
     write_shard(tmp_path, scattered(50), began=1000.0)
-    write_shard(tmp_path, scattered(50), number=1, sitting=1, began=87_400.0)
+    later = [replace(record, index=record.index + 50) for record in scattered(50)]
+    write_shard(tmp_path, later, number=1, sitting=1, began=87_400.0)
     found = Timeline.of(Columns.read(tmp_path))
     assert len(found.t) < 320
     assert np.diff(found.t).max() > 86_000

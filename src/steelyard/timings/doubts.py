@@ -1,9 +1,9 @@
 """Why the numbers of a stage may not say what they seem to, each reason in a sentence with its number.
 
-What is doubted: a client that was late or busy, or had less in flight than it was to; times that were not taken as bytes arrived, or that tokens
-share; tokens that nobody counted; too few requests; requests that failed or were cut off; a service that did
-not keep up; rates over a time of waiting for the last few; a stage that did not come to its end; clocks that
-were set.
+What is doubted: a client that was late or busy, or had fewer in flight than it was to; times that were not
+taken as bytes arrived, or that tokens share; tokens that nobody counted; too few requests; requests that
+failed or were cut off; a service that did not keep up; rates over a time of waiting for the last few; a
+stage that did not come to its end; clocks that were set.
 """
 
 from __future__ import annotations
@@ -89,13 +89,13 @@ def _doubt_clients(columns: Columns) -> Iterator[str]:
     """Whether as many requests were in flight as there were clients, while there was more to ask."""
     plans, asked = _plans(columns), columns.sent - columns.connecting
     # Who waits before the next turn, or behind a failure, is not in flight.
-    if len(plans) != 1 or len(columns.spans) != 1 or columns.turn.any() or not columns.ok.all():
+    if len(plans) != 1 or len(columns.spans) != 1 or columns.turn.any() or columns.failed.any():
         return
     clients = plans[0].get("concurrency")
     if not clients or plans[0].get("arrival") or plans[0].get("joining") or len(columns) < 2 * clients:
         return
     begin = float(np.partition(asked, clients - 1)[clients - 1])
-    end = min(float(asked[columns.worker == worker].max()) for worker in np.unique(columns.worker))
+    end = min(float(np.nanmax(asked[columns.worker == worker])) for worker in np.unique(columns.worker))
     mean = Staircase.of(asked, columns.done).mean(begin, end)
     if end > begin and mean < _FEWEST_CLIENTS * clients:
         yield f"{SPOILED}: of {clients:,} clients {mean:,.1f} had a request in flight with more to ask"
@@ -115,10 +115,8 @@ def _doubt_end(performance: Performance, columns: Columns, client: Client) -> It
         many = f"{_count(left, 'request')} {'was' if left == 1 else 'were'} under way when it was stopped"
         yield f"{many}: the times leave out how long these took"
     if columns.repeated:
-        yield (
-            f"{_count(columns.repeated, 'request')} of sessions that were stopped, and then asked from the first "
-            "turn again, are left out"
-        )
+        of_them = _count(columns.repeated, "request")
+        yield f"{of_them} of sessions that were stopped, and then asked from the first turn again, are left out"
     if columns.lost:
         yield f"the token events of {_count(columns.lost, 'request')} are missing: they are left out"
     if len(columns) and _is_set_back(columns):
