@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import trustme
 
+from faulty_service import Service, serving
 from paced_service import Paced, Said, paced
 from steelyard.models.http import HttpModel
 from steelyard.types import Request, Response, Tokens
@@ -79,6 +80,19 @@ def test_times_are_those_that_the_service_recorded() -> None:
             assert timing.sent <= timing.first_byte <= timing.chunks[0] < timing.chunks[-1] <= timing.done
             assert timing.due <= timing.sent and timing.connecting == 0.0
             assert response.text == "word " * 20 and response.tokens == Tokens(7, 20)
+
+
+@linux
+def test_an_answer_that_ends_with_its_connection_ended_with_its_last_byte() -> None:
+    said = b'data: {"choices": [{"index": 0, "delta": {"content": "word "}}]}\n\n'
+    head = b"HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+    # The last of the list is nothing: the connection stays open for a moment.
+    with serving(([head, said, said + b"data: [DONE]\n\n", *[b""] * 5], Service.CLOSE)) as service:
+        (response,) = ask(f"http://127.0.0.1:{service.port}/v1")
+    timing = response.timing
+    assert response.error is None and response.text == "word word " and timing is not None
+    assert timing.taken_by == "kernel"
+    assert timing.done == timing.chunks[-1]
 
 
 @linux

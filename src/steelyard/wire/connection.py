@@ -310,7 +310,8 @@ class Connection:
         at = self._calendar.read(told, self._last)
         if at is None:
             at = clock()
-            if self._reading is not None:
+            # That a connection ended has no stamp, and needs none.
+            if block and self._reading is not None:
                 self._reading.taken_by = "reader"
         if self._tls is not None:
             self._decrypt(block, at)
@@ -374,7 +375,8 @@ class Connection:
             self._fail(BrokenAnswer(f"the connection was lost within an answer: {error.strerror or error}"))
         else:
             try:
-                reading.end(clock())
+                # All of it was in with the last block, however long after that the connection ended.
+                reading.end(self._last)
             except BrokenAnswer as broken:
                 self._fail(broken)
             else:
