@@ -115,8 +115,8 @@ def _doubt_end(performance: Performance, columns: Columns, client: Client) -> It
         many = f"{_count(left, 'request')} {'was' if left == 1 else 'were'} under way when it was stopped"
         yield f"{many}: the times leave out how long these took"
     if columns.repeated:
-        of_them = _count(columns.repeated, "request")
-        yield f"{of_them} of sessions that were stopped, and then asked from the first turn again, are left out"
+        turns = _count(columns.repeated, "request")
+        yield f"{turns} of sessions that were stopped, and then asked from the first turn again, are left out"
     if columns.lost:
         yield f"the token events of {_count(columns.lost, 'request')} are missing: they are left out"
     if len(columns) and _is_set_back(columns):
