@@ -26,6 +26,7 @@ pytest.importorskip("sglang", reason="needs vLLM and SGLang: make test-engines",
 
 from engines import CHOICES, PROMPTS, SGLANG, ask, picture, vision_requests, write_vision_model
 
+from loaded import check_times, load_by_command, read_counter, total
 from model_interface.model_factory import ModelFactory
 from steelyard import open_model
 from steelyard.engine import answer
@@ -280,6 +281,32 @@ def test_what_only_one_of_them_has(served: tuple[str, str], theirs: Model) -> No
     told = say(theirs, return_token_ids=True, prompt_logprobs=0)
     assert len(told.raw["token_ids"]) == told.tokens.output
     assert len(told.raw["prompt_logprobs"]) == len(told.raw["prompt_token_ids"]) == told.tokens.input
+
+
+def test_a_load_counts_what_the_server_counts(served: tuple[str, str], tmp_path: Path) -> None:
+    engine, url = served
+    metrics = f"{url.removesuffix('/v1')}/metrics"
+    names = ("vllm:request_success_total", "vllm:prompt_tokens_total", "vllm:generation_tokens_total")
+    before = [read_counter(metrics, name) for name in names] if engine == "vllm" else []
+    flags = ["--workload", "synthetic", "input=40", "output=8", "exact_output=true", "--workers", "1"]
+    stage = load_by_command(
+        tmp_path, [url], *flags, "--concurrency", "4", "--requests", "24", "--warmup", "2"
+    )
+    one, server = stage["performance"], stage["server"]
+    assert (one["total"], one["counted_by"], one["input_counted_by"]) == (24, {"usage": 24}, {"usage": 24})
+    assert total(one, "output_tokens") == 24 * 8
+    assert one["concurrency_max"] <= 4
+    check_times(one)
+    if engine == "sglang":
+        # It tells of itself only where it is started so.
+        assert server == {}
+        return
+    assert (server["requests"], server["tokens_out"]) == (24, 24 * 8)
+    assert server["tokens_in"] == total(one, "input_tokens")
+    grown = [read_counter(metrics, name) - known for name, known in zip(names, before)]
+    # With the two that warmed it up.
+    assert (grown[0], grown[2]) == (26, 26 * 8)
+    assert grown[1] > server["tokens_in"]
 
 
 def test_what_they_refuse_is_told_in_their_words(served: tuple[str, str], theirs: Model) -> None:

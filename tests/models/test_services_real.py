@@ -8,6 +8,7 @@ environments up; a server whose environment is not there is skipped.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -21,6 +22,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from loaded import check_times, load_by_command, total
 from steelyard import Model, Part, Request, Response, answer, open_model
 from steelyard.models.http import HttpModel
 from steelyard.wire.completions import Completions
@@ -275,6 +277,25 @@ def test_several_answers_to_one_question(served: Served, ours: Model, stream: bo
     (their,) = ask(served, OpenAI, [Request("0", TURNS[0], params=params)], stream=stream)
     assert [one["message"]["content"] for one in their.raw["choices"]] == [local.text] * 2
     assert their.text == local.text
+
+
+def test_a_load_is_measured(served: Served, tmp_path: Path) -> None:
+    data = tmp_path / "asked.jsonl"
+    data.write_text("".join(json.dumps({"prompt": f"{n} {text}"}) + "\n" for n in range(6) for text in TEXTS))
+    model = [served.url, "wire=openai", f"model={served.name}"]
+    flags = ["--concurrency", "2", "--requests", "12", "--warmup", "2", "--workers", "1"]
+    stage = load_by_command(tmp_path, model, "--data", str(data), *flags, "--max-tokens", "8")
+    one = stage["performance"]
+    by = "usage" if served.server.counts_streams else "events"
+    assert (one["total"], one["counted_by"]) == (12, {by: 12})
+    told = "output tokens were counted as events, since the service told no usage"
+    assert (told in stage["warnings"]) == (by == "events")
+    assert 12 <= total(one, "output_tokens") <= 12 * 8
+    assert one["concurrency_max"] <= 2
+    check_times(one)
+    if served.server is SERVERS["vllm"]:
+        assert stage["server"]["requests"] == 12
+        assert stage["server"]["tokens_out"] == total(one, "output_tokens")
 
 
 def test_what_is_wrong_is_told_in_their_words(served: Served) -> None:

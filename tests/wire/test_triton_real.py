@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 from recorded import recorded
-from triton_server import PYTHON, serving_triton
+from triton_server import PYTHON, find_port, serving_triton
 from triton_traffic import QUESTIONS, ask
 
+from loaded import check_times, load_by_command, read_counter, total
 from steelyard import Task, evaluate, open_model
 from steelyard.engine import answer
 from steelyard.metrics.text import exact
@@ -28,8 +29,13 @@ PROMPTS = ["2 + 2 =", "Question: 17 + 25 =\nAnswer:", "The", "a b c", "7 * 8 ="]
 
 
 @pytest.fixture(scope="module")
-def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serving_triton(tmp_path_factory.mktemp("triton")) as address:
+def metrics() -> int:
+    return find_port()
+
+
+@pytest.fixture(scope="module")
+def triton(tmp_path_factory: pytest.TempPathFactory, metrics: int) -> Iterator[str]:
+    with serving_triton(tmp_path_factory.mktemp("triton"), metrics=metrics) as address:
         yield address
 
 
@@ -150,3 +156,20 @@ def test_the_command_evaluates_over_triton(triton: str, tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, *command], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "exact   1.000  0.000" in done.stdout
+
+
+def test_a_load_counts_what_triton_counts(triton: str, metrics: int, tmp_path: Path) -> None:
+    data = tmp_path / "asked.jsonl"
+    data.write_text("".join(json.dumps({"prompt": " ".join("w" * (n % 5 + 1))}) + "\n" for n in range(40)))
+    told = f"http://127.0.0.1:{metrics}/metrics"
+    before = read_counter(told, "nv_inference_request_success", model="pieces")
+    model = [triton, "wire=triton", "model=pieces"]
+    flags = ["--data", str(data), "--rate", "100", "--requests", "30", "--warmup", "2", "--workers", "1"]
+    stage = load_by_command(tmp_path, model, *flags, "--scrape", told)
+    one = stage["performance"]
+    # It tells no usage: each word is an event.
+    assert (one["total"], one["counted_by"]) == (30, {"events": 30})
+    assert total(one, "output_tokens") == sum(n % 5 + 1 for n in range(2, 32))
+    check_times(one)
+    assert stage["server"]["requests"] == 30
+    assert read_counter(told, "nv_inference_request_success", model="pieces") - before == 32

@@ -29,8 +29,11 @@ print(json.dumps([sysconfig.get_path("purelib"), sysconfig.get_config_var("LIBDI
 
 
 @contextlib.contextmanager
-def serving_triton(folder: Path) -> Iterator[str]:
-    """The address of a Triton with the models of the tests, which keeps what it needs in a folder."""
+def serving_triton(folder: Path, *, metrics: int | None = None) -> Iterator[str]:
+    """The address of a Triton with the models of the tests, which keeps what it needs in a folder.
+
+    It tells of itself at the port `metrics`, if it is given.
+    """
     told = subprocess.run([PYTHON, "-c", _WHERE], capture_output=True, check=True).stdout
     packages, libraries, version = json.loads(told)
     program = Path(packages) / "pytriton/tritonserver"
@@ -46,15 +49,14 @@ def serving_triton(folder: Path) -> Iterator[str]:
         "PATH": f"{PYTHON.parent}:{os.environ['PATH']}",
         "VIRTUAL_ENV": str(PYTHON.parents[1]),
     }
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = find_port()
     flags = {
         "model-repository": models,
         "backend-directory": backends,
         "http-address": "127.0.0.1",
         "http-port": port,
         "allow-grpc": "false",
-        "allow-metrics": "false",
+        **({"allow-metrics": "false"} if metrics is None else {"metrics-port": metrics}),
     }
     log = folder / "triton.log"
     with log.open("wb") as said:
@@ -73,6 +75,12 @@ def serving_triton(folder: Path) -> Iterator[str]:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(server.pid, signal.SIGKILL)
         server.wait(20)
+
+
+def find_port() -> int:
+    """A port that nobody listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 def _wait_until_well(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
