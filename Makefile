@@ -109,6 +109,9 @@ bench: $(VENV)/dev
 	$(BIN)/python benchmarks/uncertainty.py
 	$(BIN)/python benchmarks/vision.py
 	$(BIN)/python benchmarks/services.py
+	$(BIN)/python benchmarks/load.py
+	$(BIN)/python benchmarks/pacing.py
+	$(BIN)/python benchmarks/load_report.py --curve
 
 stress: $(VENV)/base
 	$(BIN)/python benchmarks/kills.py

@@ -174,6 +174,8 @@ def main() -> None:
     if options.job:
         print(json.dumps(dict(JOBS[options.job[0]](Path(options.job[1])))))
         return
+    if options.folder is not None:
+        options.folder.mkdir(parents=True, exist_ok=True)
     print(
         f"{'requests':>9}{'tokens':>7}{'events':>15}  {'job':<8}{'CPU s':>7}{'RSS MB':>8}  CPU s of its steps"
     )
