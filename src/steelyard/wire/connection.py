@@ -27,6 +27,8 @@ _NEVER = float("inf")
 _TORRENT = 1e-4
 # The head of an answer, who speaks, and the first token.
 _FIRST = 3
+# How many bytes are looked at for events that wait: some tens of them, or the first ones.
+_LOOK, _GLANCE = 1 << 13, 1 << 11
 # Of a connection without TLS, which never looks into it.
 _NOTHING = ssl.MemoryBIO()
 
@@ -280,7 +282,7 @@ class Connection:
         reading = self._reading
         try:
             if careful and self._stamped and reading is not None and reading.is_timed(hurried):
-                seen, told, _, _ = self._receive(_BLOCK, ROOM, socket.MSG_PEEK)
+                seen, told, _, _ = self._receive(_GLANCE if hurried else _LOOK, ROOM, socket.MSG_PEEK)
                 last = self._calendar.read(told, self._last)
                 ends = find_packages(seen) if self._tls is not None else find_events(seen)
                 if last is not None and ends:
