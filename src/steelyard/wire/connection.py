@@ -363,7 +363,7 @@ class Connection:
         if not begun and self._limits.idle is not None:
             self._watch.hasten(self.due())
         if reading.whole or self._live:
-            self._wake()
+            self._watch.poll.wake(self._wake)
 
     def _end(self, error: OSError | None) -> None:
         reading = self._reading

@@ -15,6 +15,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import accumulate
+from random import random
 from typing import NamedTuple
 
 from steelyard.errors import DataError
@@ -24,7 +25,8 @@ __all__ = ["Answer", "BrokenAnswer", "Reading", "Take"]
 
 _MOST_HEAD = 1 << 18
 _SIZE = re.compile(rb"[ \t]*([0-9a-fA-F]{1,12})[ \t]*(?:;[^\r\n]*)?\r\n")
-# So much is taken apart at a time: enough for many events, little where many answers are under way.
+# So much is taken apart at a time, on average: enough for many events, little where many answers are
+# under way. Answers that come in step shall not all be taken apart in the same moment.
 _SLICE = 1 << 13
 _ZERO = ord("0")
 # What the last chunk is between the ends of lines, where no trailer follows it.
@@ -68,8 +70,8 @@ class Reading:
 
     __slots__ = (
         "_ahead", "_blocks", "_ends", "_give", "_left", "_packing", "_pending", "_phase", "_pieces", "_size",
-        "_tunnel", "_unpacked", "begun", "connecting", "done", "excess", "first_byte", "headers", "keeps",
-        "opened", "places", "sent", "status", "taken_by", "times", "whole",
+        "_slice", "_tunnel", "_unpacked", "begun", "connecting", "done", "excess", "first_byte", "headers",
+        "keeps", "opened", "places", "sent", "status", "taken_by", "times", "whole",
     )  # fmt: skip
 
     def __init__(self, *, tunnel: bool = False, give: Take | None = None) -> None:
@@ -94,6 +96,7 @@ class Reading:
         self._blocks: list[bytes] = []
         self._ends: list[int] = []
         self._pending = 0
+        self._slice = int(_SLICE * (0.5 + random()))
         self._pieces: list[bytes] = []
         self._size = self._unpacked = 0
         self._packing: Packing | None = None
@@ -266,7 +269,7 @@ class Reading:
         self._pending = pending = self._pending + len(block)
         self._ends.append(pending)
         if (
-            pending > _SLICE
+            pending > self._slice
             or self._ahead
             or not self._size
             or block[0] == _ZERO
@@ -369,7 +372,7 @@ class Reading:
         self.times.append(at)
         self.places.append(size)
         self._pending += len(piece)
-        if self._pending > _SLICE:
+        if self._pending > self._slice:
             self._pending = 0
             self._hand_over()
 
