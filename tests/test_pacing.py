@@ -13,7 +13,7 @@ import pytest
 
 from steelyard import pacing
 from steelyard.models.base import clock
-from steelyard.pacing import Timer
+from steelyard.pacing import Lead, Timer, set_due, wait_for_due
 
 Run = Callable[[Callable[[Timer], Coroutine[Any, Any, None]]], None]
 
@@ -107,3 +107,32 @@ def test_a_callback_may_ask_for_the_next_moment(run: Run) -> None:
         assert calls[-1] - calls[0] >= 0.019
 
     run(use)
+
+
+def test_a_lead_is_learned_from_what_was_late_and_waits_for_no_more_than_a_share() -> None:
+    lead, first = Lead(known=True), Lead(known=True).seconds
+    for _ in range(100):
+        lead.learn(0.0)
+    assert 0 < lead.seconds < first
+    for _ in range(1000):
+        lead.learn(0.01)
+    assert first < lead.seconds <= 0.001
+    for number in range(1, 500):
+        lead.see(number * 1e-4)
+    lead.learn(0.01)
+    # A fifth of a ten-thousandth of a second.
+    assert lead.seconds == pytest.approx(2e-5, rel=0.01)
+    unknown = Lead(known=False)
+    unknown.learn(1.0)
+    assert unknown.seconds == 0
+
+
+def test_who_is_ready_a_little_early_waits_for_the_moment_and_nobody_waits_long() -> None:
+    due = clock() + 0.0005
+    set_due(due)
+    wait_for_due()
+    assert clock() >= due
+    set_due(clock() + 3600)
+    wait_for_due()
+    set_due(0.0)
+    wait_for_due()

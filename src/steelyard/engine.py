@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from steelyard.errors import GivenUp, UsageError, describe
 from steelyard.models.base import Model, clock
 from steelyard.models.scores import check_scores
-from steelyard.pacing import Timer, attending
+from steelyard.pacing import Lead, Timer, attending, set_due
 from steelyard.types import Request, Response, Timing
 
 T = TypeVar("T")
@@ -287,6 +287,7 @@ class _Arrivals(_Execution):
         self.stalled = False
         self.held: deque[asyncio.Future[float]] = deque()
         self.loop = asyncio.get_running_loop()
+        self.lead = Lead(known=self.model.punctual)
 
     async def finish(self, grace: float | None, deadline: float | None, begun: float | None) -> None:
         # A model that computes in this process is not to delay what is due.
@@ -300,8 +301,8 @@ class _Arrivals(_Execution):
                 self.coming = False
                 break
             taken, due = self.ahead[0]
-            if due > now:
-                self.timer.call_at(due, self.proceed)
+            if due - self.lead.seconds > now:
+                self.timer.call_at(due - self.lead.seconds, self.proceed)
                 self.loop.call_soon(self._look_ahead)
                 break
             if self.in_flight >= self.limit:
@@ -313,9 +314,17 @@ class _Arrivals(_Execution):
                 break
             self.in_flight += 1
             self.ahead.popleft()
+            self.lead.see(due)
             self.begin(taken, due, 0.0 if freed is None else max(0.0, freed - due))
             freed, now = None, clock()
         self.end_if_done()
+
+    async def ask(self, request: Request, due: float | None, held: float) -> Response:
+        set_due(due or 0.0)
+        response = await super().ask(request, due, held)
+        if response.timing is not None:
+            self.lead.learn(response.timing.lag)
+        return response
 
     async def hold(self, due: float) -> float:
         if self.in_flight < self.limit:

@@ -293,6 +293,7 @@ class _Counted(Model):
         """The requests whose answers are said again in the next turn."""
         self._texts = model.under_load(keep=True)
         self._times = self._texts if keep else model.under_load(keep=False)
+        self.punctual = self._times.punctual
         self._tally = tally
         self.chat = model.chat
 

@@ -44,6 +44,8 @@ class Model:
     """Whether it answers with a vector, in the `raw` of a response, and with no text."""
     elsewhere: bool = False
     """Whether it computes in other processes, whose time and memory no cost told here includes."""
+    punctual: bool = False
+    """Whether it waits for the moment in which a request is due, where it is ready to ask a little before."""
     known_tokens: int = 0
     """How many tokens it has, where a prompt may come in them; 0 where it may not."""
     tells_tokens: bool = False

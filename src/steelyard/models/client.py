@@ -24,6 +24,7 @@ from steelyard.models.credentials import Auth, Credentials
 from steelyard.models.delivery import CUT, Delivery
 from steelyard.models.limits import Budget, Gate, Health, Pace, check_least
 from steelyard.models.tries import Fault, Tries, find_fault, read_retry_after
+from steelyard.pacing import wait_for_due
 from steelyard.wire.addresses import read_address
 from steelyard.wire.arrivals import begin_stamps
 from steelyard.wire.connection import BrokenAnswer, ConnectionLost, SlowAnswer, TimeLimits
@@ -235,6 +236,7 @@ class Client:
         async def post(target: str) -> Answer:
             nonlocal reading
             reading = Reading(give=give)
+            wait_for_due()
             return await origin.send(
                 "POST", target, headers=sent, body=body, limits=self.limits, reading=reading
             )

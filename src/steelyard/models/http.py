@@ -134,7 +134,7 @@ class HttpModel(Model):
         # Some protocols stream at another path.
         other.client = self.client.under_load(other.wire.locate(self._address))
         other.batch_size, other._boxes = 1, WeakKeyDictionary()
-        other._loading, other._keeps = True, keep
+        other._loading, other._keeps, other.punctual = True, keep, True
         return other
 
     async def warm(self, connections: int) -> None:

@@ -21,7 +21,7 @@ class Rendered(Model):
         self.model, self._render, self._template = model, render, template
         # A template says whose each turn is, even where they end as one text.
         self.chat = bool(template) or model.chat
-        self.concurrency, self.elsewhere = model.concurrency, model.elsewhere
+        self.concurrency, self.elsewhere, self.punctual = model.concurrency, model.elsewhere, model.punctual
         self.likelihoods, self.remarks, self.load_cost = model.likelihoods, model.remarks, model.load_cost
 
     @property

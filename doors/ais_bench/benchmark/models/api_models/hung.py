@@ -58,6 +58,8 @@ class ServiceModel(Model):
         check_streams(type(self.made))
         other = copy(self)
         other.made, other._keep = self.made.under_load(), keep
+        # A `generate` of one's own sends when it likes.
+        other.punctual = type(self.made).generate is BaseAPIModel.generate
         return other
 
     async def warm(self, connections: int) -> None:
