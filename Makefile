@@ -111,6 +111,7 @@ bench: $(VENV)/dev
 	$(BIN)/python benchmarks/services.py
 	$(BIN)/python benchmarks/load.py
 	$(BIN)/python benchmarks/pacing.py
+	$(BIN)/python benchmarks/in_flight.py
 	$(BIN)/python benchmarks/load_report.py --curve
 
 stress: $(VENV)/base
