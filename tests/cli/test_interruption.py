@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import pty
@@ -14,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from steelyard.cli.interruption import stopped_like_an_interrupt
 
 Begin = Callable[..., "subprocess.Popen[str]"]
 SLOW = (
@@ -147,3 +150,20 @@ def test_a_terminal_gets_one_line_that_is_redrawn(folder: Path) -> None:
     assert "40/40" in draws[-1] and "exact 1.000" in draws[-1] and "█" in draws[-1]
     assert all(len(draw) < 70 for draw in draws)
     assert rest.strip() == "stored in r"
+
+
+def test_a_loop_is_interrupted_between_its_steps_and_not_within_one() -> None:
+    done = []
+
+    async def work() -> None:
+        signal.raise_signal(signal.SIGTERM)
+        done.append("this step")
+        await asyncio.sleep(60)
+
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with pytest.raises(KeyboardInterrupt), stopped_like_an_interrupt():
+            asyncio.run(work())
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert done == ["this step"]

@@ -239,3 +239,10 @@ def test_what_a_call_wants() -> None:
 def test_what_is_no_question(body: bytes) -> None:
     with pytest.raises(DataError, match="text as inputs was expected, and an object as parameters"):
         TGI().accept(Call("/", {}, body))
+
+
+@pytest.mark.parametrize("odd", [True, 3, "all", {"a": 1}])
+def test_details_of_an_odd_kind_cost_only_themselves(odd: object) -> None:
+    told = {"generated_text": "Hi", "details": {"prefill": odd, "generated_tokens": 1}}
+    (response,) = TGI().open([Request("1", "Hello")]).decode_answer(json.dumps(told).encode())
+    assert response.text == "Hi" and response.tokens is not None and response.tokens.output == 1

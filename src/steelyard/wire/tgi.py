@@ -202,9 +202,8 @@ class TGIExchange(TextExchange):
     def read(self, text: str, details: dict[str, Any], headers: Mapping[str, str]) -> Response:
         """The text, the counts of its tokens, and what else is said of it."""
         prefill = details.get("prefill")
-        counted = details.get(
-            "input_length", len(prefill) if prefill else _number(headers, "x-prompt-tokens")
-        )
+        known = len(prefill) if prefill and isinstance(prefill, list) else None
+        counted = details.get("input_length", known or _number(headers, "x-prompt-tokens"))
         written = details.get("generated_tokens", _number(headers, "x-generated-tokens"))
         raw = {name: value for name, value in details.items() if value is not None}
         if not self.telling:
