@@ -71,12 +71,15 @@ def test_an_earlier_moment_overtakes_a_later_one(run: Run) -> None:
 
 
 def test_what_has_passed_comes_at_once(run: Run) -> None:
+    reached: list[float] = []
+
     async def use(timer: Timer) -> None:
-        await timer.reach(clock() - 5)
-        await timer.reach(0.0)
-        await timer.reach(-1.0)
+        for moment in (clock() - 5, 0.0, -1.0):
+            await asyncio.wait_for(timer.reach(moment), 10)
+            reached.append(moment)
 
     run(use)
+    assert len(reached) == 3
 
 
 def test_nobody_minds_who_no_longer_waits(run: Run) -> None:
@@ -86,6 +89,7 @@ def test_nobody_minds_who_no_longer_waits(run: Run) -> None:
         await asyncio.sleep(0)
         gone.cancel()
         await timer.reach(soon)
+        assert gone.cancelled() and clock() >= soon
 
     run(use)
 

@@ -46,6 +46,7 @@ class Counted(Model):
     def __init__(self, model: Model, tokenizer: Tokenizer | OwnCounts) -> None:
         self.model, self.tokenizer = model, tokenizer
         self.chat, self.concurrency, self.elsewhere = model.chat, model.concurrency, model.elsewhere
+        self.punctual = model.punctual
         self.likelihoods, self.remarks, self.load_cost = model.likelihoods, model.remarks, model.load_cost
 
     @property
