@@ -85,7 +85,7 @@ class Table:
 
     def markdown(self) -> str:
         """A table as GitHub draws it."""
-        head, *rows = [[_in_markdown(cell) for cell in row] for row in self.shown()]
+        head, *rows = [[in_markdown(cell) for cell in row] for row in self.shown()]
         rule = ["---" if n in self.texts() else "--:" for n in range(len(head))]
         return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rows])
 
@@ -147,7 +147,8 @@ def _fit(text: str, size: int, *, right: bool) -> str:
     return space + text if right else text + space
 
 
-def _in_markdown(text: str) -> str:
+def in_markdown(text: str) -> str:
+    """A text as a cell of a Markdown table, in which it marks nothing up."""
     for mark in "\\|<>*_`[]":
         text = text.replace(mark, f"\\{mark}" if mark not in "<>" else {"<": "&lt;", ">": "&gt;"}[mark])
     return text

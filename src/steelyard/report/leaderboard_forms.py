@@ -1,0 +1,177 @@
+"""Leaderboards as files: CSV with every number, Markdown, and LaTeX for a paper.
+
+write_latex(board)        \\begin{table} … \\textbf{0.71} {\\scriptsize [0.64, 0.78]} … \\end{table}
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from steelyard.report.leaderboard import Column, Leaderboard, Standing, tell_legend
+from steelyard.report.tables import Cell, Figure, Table, clean, decimals_of, in_markdown
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
+    ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}", "†": r"\textdagger{}",
+    "↓": r"$\downarrow$", "≥": r"$\geq$", "–": "--", "…": r"\ldots{}",
+    **{mark: f"\\{mark}" for mark in "&%$#_{}"},
+}  # fmt: skip
+
+
+def tabulate_standings(board: Leaderboard) -> Table:
+    """A row for each standing, with all that is known of it."""
+    rows: list[list[Cell]] = []
+    for model, standings in zip(board.models, board.rows):
+        for column, one in zip(board.columns, standings):
+            result = one.result
+            if result is None:
+                continue
+            numbers = (result.value, result.stderr, result.low, result.high)
+            figures = [None if x is None else Figure(x, 4) for x in numbers]
+            told = "best" if one.best else "level" if one.level else ""
+            chance = None if one.p is None else Figure(one.p, 4)
+            counts = (result.n, result.failed, result.undefined)
+            rows.append([model, column.part, column.metric, *figures, *counts, told, chance])
+    names = ("value", "stderr", "low", "high", "n", "failed", "undefined", "standing", "p_holm")
+    return Table(("model", "part", "metric", *names), rows)
+
+
+def write_csv(board: Leaderboard) -> str:
+    """A line for each model and column, numbers in full; what does not exist is empty."""
+    return tabulate_standings(board).csv() + "\n"
+
+
+def write_markdown(board: Leaderboard) -> str:
+    """A table as GitHub draws it, with what the marks mean below it."""
+    several = len(board.parts()) > 1
+    head = ["model", *(_head(board, n, named=several) for n in range(len(board.columns)))]
+    lines = [f"## {in_markdown(clean(board.title))}", ""] if board.title else []
+    lines += ["| " + " | ".join(map(in_markdown, head)) + " |"]
+    lines += ["| --- |" + " --: |" * len(board.columns)]
+    for model, standings in zip(board.models, board.rows):
+        cells = [_in_markdown(board, n, one) for n, one in enumerate(standings)]
+        lines.append("| " + " | ".join([in_markdown(clean(model)), *cells]) + " |")
+    told = [*tell_legend(board), *tell_gaps(board), *board.notes]
+    return "\n".join([*lines, "", *(f"- {in_markdown(clean(line))}" for line in told), ""])
+
+
+def write_latex(board: Leaderboard) -> str:
+    """A table for a paper, of booktabs; what the marks mean stands in its caption."""
+    places = "r" * len(board.columns)
+    lines = [
+        r"% \usepackage{booktabs,textcomp}  \usepackage[T1]{fontenc}",
+        r"\begin{table}[t]", r"\centering", r"\small", rf"\begin{{tabular}}{{l{places}}}", r"\toprule",
+    ]  # fmt: skip
+    lines += _groups(board)
+    metrics = [_in_latex(_head(board, n, named=False)) for n in range(len(board.columns))]
+    lines += [" & ".join(["Model", *metrics]) + r" \\", r"\midrule"]
+    for model, standings in zip(board.models, board.rows):
+        cells = [_cell(board, n, one, _mark_latex, small) for n, one in enumerate(standings)]
+        lines.append(" & ".join([_in_latex(model), *cells]) + r" \\")
+    told = [*filter(None, [board.title]), *tell_legend(board), *tell_gaps(board), *board.notes]
+    lines += [r"\bottomrule", r"\end{tabular}", rf"\caption{{{'; '.join(map(_in_latex, told))}}}"]
+    return "\n".join([*lines, r"\end{table}", ""])
+
+
+def small(interval: str) -> str:
+    """An interval beside its number in LaTeX."""
+    return rf" {{\scriptsize {interval}}}"
+
+
+def tell_gaps(board: Leaderboard) -> Iterator[str]:
+    """What is not in the numbers, and what is a 0 in them, model by model."""
+    for model, standings in zip(board.models, board.rows):
+        found = [one.result for one in standings if one.result is not None]
+        if failed := max((result.failed for result in found), default=0):
+            yield f"{model}: {failed:,} failed, which count as 0 where a metric counts them"
+        gone = {
+            column.name: one.result.undefined
+            for column, one in zip(board.columns, standings)
+            if one.result is not None and one.result.undefined
+        }
+        if gone:
+            yield f"{model}: left out: " + ", ".join(f"{count:,} of {name}" for name, count in gone.items())
+
+
+def decimals(board: Leaderboard, place: int) -> int:
+    """How many decimals the numbers of a column are worth."""
+    found = [one.result for one in board.down(place) if one.result is not None]
+    return max((decimals_of(one.value, one.stderr) for one in found), default=0)
+
+
+def count_of(board: Leaderboard, place: int) -> int:
+    """How many answers a column is over for most of its models."""
+    counts = Counter(one.result.n for one in board.down(place) if one.result and one.value is not None)
+    return counts.most_common(1)[0][0] if counts else 0
+
+
+def interval_of(standing: Standing, digits: int) -> str:
+    """The ends of a 95 % interval, where there is one."""
+    result = standing.result
+    if result is None or result.low is None or result.high is None:
+        return ""
+    return f"[{Figure(result.low, digits)}, {Figure(result.high, digits)}]"
+
+
+def _head(board: Leaderboard, place: int, *, named: bool) -> str:
+    """What a column is called: its metric, and how many answers it is over."""
+    column: Column = board.columns[place]
+    name = column.name if named else column.metric
+    count = count_of(board, place)
+    return clean(name) + (" ↓" if column.lower_is_better else "") + f" (n {count:,})"
+
+
+def _cell(
+    board: Leaderboard,
+    place: int,
+    one: Standing,
+    mark: Callable[[str, Standing], str],
+    beside: Callable[[str], str],
+) -> str:
+    if one.value is None or one.result is None:
+        return "--" if mark is _mark_latex else "–"
+    digits = decimals(board, place)
+    interval = interval_of(one, digits)
+    odd = "" if count_of(board, place) == one.result.n else f" (n {one.result.n:,})"
+    return mark(str(Figure(one.value, digits)), one) + (beside(interval) if interval else "") + odd
+
+
+def _in_markdown(board: Leaderboard, place: int, one: Standing) -> str:
+    return _cell(board, place, one, _mark_markdown, lambda interval: f" \\[{interval[1:-1]}\\]")
+
+
+def _mark_markdown(number: str, one: Standing) -> str:
+    return f"**{number}**" if one.best else f"{number}†" if one.level else number
+
+
+def _mark_latex(number: str, one: Standing) -> str:
+    return (
+        rf"\textbf{{{number}}}"
+        if one.best
+        else rf"{number}\textsuperscript{{\textdagger}}"
+        if one.level
+        else number
+    )
+
+
+def _groups(board: Leaderboard) -> list[str]:
+    """The line that names the parts of the data above their columns."""
+    parts = board.parts()
+    if not any(name for name, _ in parts):
+        return []
+    names = [rf"\multicolumn{{{len(places)}}}{{c}}{{{_in_latex(name)}}}" for name, places in parts]
+    rules = [rf"\cmidrule(lr){{{places[0] + 2}-{places[-1] + 2}}}" for _, places in parts]
+    return [" & ".join(["", *names]) + r" \\", "".join(rules)]
+
+
+def _in_latex(text: str) -> str:
+    return "".join(_LATEX.get(mark, mark) for mark in clean(text))
+
+
+FORMS: dict[str, Callable[[Leaderboard], str]] = {
+    ".csv": write_csv,
+    ".md": write_markdown,
+    ".tex": write_latex,
+}
+"""What writes a leaderboard, by the ending of the file."""
