@@ -2,7 +2,9 @@
 
 A reference is a built-in name, the name of an entry point in the group `steelyard.<kind>`,
 "package.module:attribute", or "./file.py:attribute". Only what is named is imported:
-nothing is scanned and nothing registers itself on import.
+nothing is scanned and nothing registers itself on import. A package that comes with a folder to
+work in names itself in the group `steelyard.folders`: a module that is found neither in the working
+folder nor installed is looked for there too.
 """
 
 from __future__ import annotations
@@ -17,13 +19,15 @@ from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from steelyard.builtin import BUILTINS
 from steelyard.errors import SteelyardError, UnknownName, UsageError, describe
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
+
+T = TypeVar("T")
 
 
 def resolve(kind: str, ref: str) -> Any:
@@ -114,13 +118,44 @@ def _module(name: str) -> ModuleType:
     if "" not in sys.path and (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
     try:
-        return importlib.import_module(name)
+        return _load(lambda: importlib.import_module(name))
     except ModuleNotFoundError as error:
         if error.name and (name == error.name or name.startswith(error.name + ".")):
             raise UsageError(
                 f"there is no module {name!r}", hint="is it installed, or in the working folder?"
             ) from error
         raise
+
+
+def _load(load: Callable[[], T]) -> T:
+    """Load a module, whose own imports may lie in the folders that packages offer."""
+    try:
+        return load()
+    except ModuleNotFoundError as error:
+        if not error.name or not _offer(error.name):
+            raise
+        return _load(load)
+
+
+def _offer(missing: str) -> bool:
+    """Have a module looked for in the folders that packages offer; whether there is more to look at."""
+    top, _, rest = missing.partition(".")
+    added = False
+    for entry in _entries("folders"):
+        found = importlib.util.find_spec(entry.value)
+        for folder in map(Path, (found and found.submodule_search_locations) or ()):
+            if not ((folder / top).is_dir() or (folder / f"{top}.py").is_file()):
+                continue
+            if str(folder) not in sys.path:
+                # The last of all, so that it hides nothing.
+                sys.path.append(str(folder))
+                added = True
+            # A folder of that name with an __init__.py of its own does not notice what the path says.
+            parts = getattr(sys.modules.get(top), "__path__", None)
+            if rest and isinstance(parts, list) and str(folder / top) not in parts:
+                parts.append(str(folder / top))
+                added = True
+    return added
 
 
 def _file(path: Path) -> ModuleType:
@@ -134,10 +169,10 @@ def _file(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise UsageError(f"{str(path)!r} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
+    loader, module = spec.loader, importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        _load(lambda: loader.exec_module(module))
     except BaseException as error:
         del sys.modules[name]
         if isinstance(error, SteelyardError) or not isinstance(error, Exception):
