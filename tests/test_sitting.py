@@ -218,3 +218,35 @@ def test_a_service_asked_in_the_wrong_way_is_one_error(tmp_path: Path) -> None:
         model = open_model(root, model="qwen-7b")
         assert evaluate(model, task(), out=tmp_path / "r").about["results"][0]["value"] == 1.0
         model.close()
+
+
+class Thrifty(Model):
+    """Says that each answer costs two coins, and where one was asked for that none is good any more."""
+
+    def __init__(self, *, most: float = math.inf) -> None:
+        self.coins, self.most = 0, most
+
+    def identity(self) -> dict[str, Any]:
+        return {}
+
+    def spent(self) -> dict[str, float]:
+        return {"coins": self.coins}
+
+    async def ask(self, request: Request) -> Response:
+        self.coins += 2
+        if self.coins > self.most:
+            return Response(error="no coins left")
+        return Response(str(request.prompt).upper())
+
+
+def test_what_a_model_spent_is_noted_for_all_sittings(tmp_path: Path) -> None:
+    model = Thrifty(most=24)
+    run = evaluate(model, task(), out=tmp_path / "r", max_failures=2)
+    assert (run.about["state"], run.about["spent"]) == ("stopped", {"coins": 30})
+    assert run.about["answers"] == 15
+    # What it spent before it was asked here is no part of this.
+    model.most = math.inf
+    run = evaluate(model, task(), out=tmp_path / "r", resume=True)
+    assert (run.about["state"], run.about["spent"]) == ("done", {"coins": 40})
+    assert Run.open(run.path).about["spent"] == {"coins": 40}
+    assert "spent" not in evaluate(Stuck(), task(), out=tmp_path / "s").about

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import math
 import shlex
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Any
@@ -72,6 +72,8 @@ class Sitting:
         self.has_good = self.trusted = self.refused = False
         self.doubting: asyncio.Task[None] | None = None
         self.meter = Meter()
+        # A model may have answered before.
+        self.had_spent = dict(self.model.spent())
 
     def run_to_end(self, concurrency: int | None) -> None:
         """Ask all that is not answered yet, and note in the run how it ended."""
@@ -83,7 +85,7 @@ class Sitting:
             with self.meter:
                 run_to_end(asking)
         except (KeyboardInterrupt, asyncio.CancelledError) as error:
-            run.update(state="interrupted", cost=self._costs())
+            run.update(state="interrupted", **self._spendings())
             hint = f"go on with: steelyard eval --resume {shlex.quote(str(run.path))}"
             raise Interrupted(f"stopped; {progress.done} answers are stored", hint=hint) from error
         except GivenUp as error:
@@ -95,7 +97,7 @@ class Sitting:
                 raise
             # A full disk may be what stopped it, and then nothing can be noted either.
             with contextlib.suppress(StoreError):
-                run.update(state="stopped", reason=describe(error), cost=self._costs())
+                run.update(state="stopped", reason=describe(error), **self._spendings())
             raise
         finally:
             run.close()
@@ -107,8 +109,8 @@ class Sitting:
             reason=reason,
             answers=progress.done,
             results=results,
-            cost=self._costs(),
             environment=environment,
+            **self._spendings(),
         )
 
     def questions(self) -> Iterator[tuple[tuple[int, Sample], Request]]:
@@ -210,12 +212,25 @@ class Sitting:
         # Each question has a seed of its own, so that a run can be repeated and resumed.
         return replace(request, id=request_id, params={"seed": self.seed + index, **request.params})
 
+    def _spendings(self) -> dict[str, Any]:
+        """What the run notes of its cost, and of what the model spent it on, if it says that."""
+        spent = add_spent(self.run.about.get("spent", {}), self.had_spent, self.model.spent())
+        return {"cost": self._costs(), **({"spent": spent} if spent else {})}
+
     def _costs(self) -> list[dict[str, Any]]:
         """Those of all sittings; this one's with how many answers it covers, of which some were cached."""
         covered = {"answers": self.progress.done - self.progress.resumed}
         if hits := getattr(self.model, "hits", 0):
             covered["cached"] = hits
         return [*self.run.about.get("cost", []), {**asdict(self.meter.cost), **covered}]
+
+
+def add_spent(
+    stored: Mapping[str, float], before: Mapping[str, float], after: Mapping[str, float]
+) -> dict[str, float]:
+    """What was spent in all sittings: that of the earlier ones, and what a model added in this one."""
+    added = {name: value - before.get(name, 0) for name, value in after.items()}
+    return {**stored, **{name: round(value + stored.get(name, 0), 3) for name, value in added.items()}}
 
 
 def begin_scores(

@@ -82,6 +82,10 @@ class Model:
     async def warm(self, connections: int) -> None:
         """Have so many connections ready before they are needed, where there are any to be had."""
 
+    def spent(self) -> Mapping[str, float]:
+        """What it spent since it was opened, by what it was spent on; a run notes what it added to that."""
+        return {}
+
     async def doubt(self, error: str) -> SteelyardError | None:
         """Why no question can be answered, asked where the first answers fail; None if nothing is known."""
         return None
@@ -250,6 +254,9 @@ class _Waited(Model):
 
     def identity(self) -> Mapping[str, Any]:
         return self._model.identity()
+
+    def spent(self) -> Mapping[str, float]:
+        return self._model.spent()
 
     async def ask(self, request: Request) -> Response:
         sent = clock()

@@ -161,6 +161,10 @@ class Cached(Model):
         """That of the model: where an answer came from does not shape it."""
         return self.model.identity()
 
+    def spent(self) -> Mapping[str, float]:
+        """What the model spent on what was not found."""
+        return self.model.spent()
+
     def note(self) -> dict[str, Any]:
         """What a run notes of it, once all is written."""
         self.cache.write()
