@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from steelyard.cli.figures import save
 from steelyard.cli.screen import printable, show, show_json, tell, width
@@ -32,7 +33,8 @@ def run(options: Namespace) -> int:
     if any(is_load(run) for run in (base, *others)):
         return _compare_loads(base, others, options)
     named = getattr(options, "flips", 10)
-    found = compare_runs(base, others, metrics=getattr(options, "metric", []), named=named)
+    chosen: Any = {"metrics": getattr(options, "metric", []), "by": getattr(options, "by", [])}
+    found = compare_runs(base, others, **chosen, named=named)
     if getattr(options, "json", False):
         show_json({"comparisons": [as_document(pairing) for pairing in found]})
     elif getattr(options, "csv", False):
@@ -55,7 +57,7 @@ def _compare_loads(base: Run, others: Sequence[Run], options: Namespace) -> int:
         raise UsageError(
             f"{odd[0].path} is an evaluation, others are load runs", hint="compare like with like"
         )
-    for flag in ("metric", "flips"):
+    for flag in ("metric", "flips", "by"):
         if hasattr(options, flag):
             hint = "of load runs all that was measured is compared"
             raise UsageError(f"--{flag} is of evaluations", hint=hint)

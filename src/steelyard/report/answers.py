@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -17,13 +18,18 @@ from steelyard.store import Run
 from steelyard.types import Record
 
 Places = NDArray[np.int64]
+# As a summary calls it.
+_NO_VALUE = "(none)"
 _encoder = msgspec.json.Encoder(enc_hook=str)
 
 
 class Answers:
-    """What a comparison needs of each answer: who was asked what, in which words, and the scores."""
+    """What a comparison needs of each answer: who was asked what, in which words, and the scores.
 
-    def __init__(self, run: Run) -> None:
+    `fields` are the columns of the data by which answers shall be told apart.
+    """
+
+    def __init__(self, run: Run, *, fields: Sequence[str] = ()) -> None:
         self.run = run
         self.repeat = int(sampling(run).get("repeat") or 1)
         self.grouped = self.repeat > 1
@@ -35,6 +41,9 @@ class Answers:
         self.failed = bytearray()
         self.values: dict[str, array[float]] = {}
         self.statistics: dict[str, Statistics] = {}
+        self._rows: dict[str, dict[int, Sequence[Any]]] = {}
+        self._parts = {field: array("q") for field in fields}
+        self._names: dict[str, dict[str, int]] = {field: {} for field in fields}
         for record in run.records():
             self._add(record)
 
@@ -50,6 +59,21 @@ class Answers:
         """Each question once, with the place of its first answer."""
         keys, places = np.unique(as_numbers(self.keys), return_index=True)
         return keys, places
+
+    def rows(self, metric: str) -> Mapping[int, Sequence[Any]]:
+        """The statistics of a metric over a whole set, by the places of the answers."""
+        if metric not in self._rows:
+            self._rows[metric] = dict(self.statistics[metric])
+        return self._rows[metric]
+
+    def values_of(self, field: str) -> list[str]:
+        """The values that a column of the data has."""
+        return sorted(self._names[field])
+
+    def among(self, field: str, value: str) -> NDArray[np.bool_]:
+        """Which answers have some value in a column of the data."""
+        found: NDArray[np.bool_] = as_numbers(self._parts[field]) == self._names[field].get(value, -1)
+        return found
 
     def numbers(self, metric: str, places: Places, *, failure: float) -> NDArray[np.float64]:
         """The values of a metric at some places: NaN where undefined, a failed answer as a failure."""
@@ -67,6 +91,9 @@ class Answers:
         group = sample.meta.get("group")
         self.grouped = self.grouped or group is not None
         self.groups.append(_digest("sample", sample.id) if group is None else _digest("group", group))
+        for field, parts in self._parts.items():
+            names = self._names[field]
+            parts.append(names.setdefault(str(sample.meta.get(field, _NO_VALUE)), len(names)))
         failed = record.response.error is not None
         self.failed.append(failed)
         for name, score in record.scores.items():

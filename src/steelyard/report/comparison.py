@@ -8,6 +8,8 @@ for measured in pairing.measured:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -23,7 +25,7 @@ from steelyard.store import Run, differences
 
 @dataclass(frozen=True)
 class Measured:
-    """What one metric says of two runs.
+    """What one metric says of two runs, or of a `part` of them: a value of a column of the data.
 
     `undefined` pairs are left out. Of the samples that got better and worse the first few are named.
     """
@@ -33,6 +35,12 @@ class Measured:
     undefined: int
     gained: Sequence[str] = ()
     lost: Sequence[str] = ()
+    part: str = ""
+
+    @property
+    def name(self) -> str:
+        """The metric, and the part where it is of one."""
+        return f"{self.metric} ({self.part})" if self.part else self.metric
 
 
 @dataclass(frozen=True)
@@ -56,14 +64,20 @@ class Pairing:
 
 
 def compare_runs(
-    base: Run, others: Sequence[Run], *, metrics: Sequence[str] = (), named: int = 10
+    base: Run,
+    others: Sequence[Run],
+    *,
+    metrics: Sequence[str] = (),
+    by: Sequence[str] = (),
+    named: int = 10,
 ) -> list[Pairing]:
     """Compare others with a base by all metrics they share, or by some; Holm's correction is over all.
 
-    At most `named` samples are called by their ids wherever samples are told.
+    `by` names columns of the data, for each value of which they are compared too. At most `named`
+    samples are called by their ids wherever samples are told.
     """
-    answers = Answers(base)
-    pairings = [_Pair(answers, Answers(other), named).compare(metrics) for other in others]
+    answers = Answers(base, fields=by)
+    pairings = [Pair(answers, Answers(other), named).compare(metrics, by) for other in others]
     adjusted = iter(adjust([one.comparison for pairing in pairings for one in pairing.measured]))
     return [
         replace(pairing, measured=[replace(one, comparison=next(adjusted)) for one in pairing.measured])
@@ -71,10 +85,10 @@ def compare_runs(
     ]
 
 
-class _Pair:
+class Pair:
     """The answers of two runs to the same questions, in the order of the base."""
 
-    def __init__(self, base: Answers, other: Answers, named: int) -> None:
+    def __init__(self, base: Answers, other: Answers, named: int = 0) -> None:
         self.base, self.other, self.named = base, other, named
         base_keys, base_places = base.questions()
         other_keys, other_places = other.questions()
@@ -90,18 +104,13 @@ class _Pair:
         self.extra = _sorted(other, np.delete(other_places, in_other))
         self.code = {name_of(metric): metric for metric in known_metrics(base.run)}
 
-    def compare(self, metrics: Sequence[str]) -> Pairing:
+    def compare(self, metrics: Sequence[str], by: Sequence[str] = ()) -> Pairing:
         """The whole comparison, before it is corrected for the number of tests."""
         remarks = list(self._remarks())
-        measured = []
-        for metric in self._metrics(metrics, remarks):
-            one = self._measure(metric)
-            if one is None:
-                remarks.append(
-                    f"{metric} cannot be compared: it is over a whole set, and its code is not here"
-                )
-            else:
-                measured.append(one)
+        wanted = self._metrics(metrics, remarks)
+        measured = list(self._measure_all(wanted, by, remarks))
+        if not measured:
+            raise UsageError(f"nothing can be compared: {remarks[-1]}", hint="steelyard report says why")
         base, other = self.base.run, self.other.run
         was, now = (run.about.get("identity", {}) for run in (base, other))
         return Pairing(
@@ -117,6 +126,30 @@ class _Pair:
             remarks=remarks,
             measured=self._with_names(measured),
         )
+
+    def within(self, field: str, value: str) -> Pair:
+        """The same two runs, where a column of the base's data has some value."""
+        part = copy(self)
+        kept = self.base.among(field, value)[self.at_base]
+        part.at_base, part.at_other = self.at_base[kept], self.at_other[kept]
+        return part
+
+    def _measure_all(
+        self, metrics: Sequence[str], by: Sequence[str], remarks: list[str]
+    ) -> Iterator[Measured]:
+        """Each metric over all answers, then over those of each part; what cannot be had is remarked."""
+        for metric in metrics:
+            try:
+                yield self.measure(metric)
+            except UsageError as error:
+                remarks.append(f"{metric} cannot be compared: {error.args[0]}")
+        for field in by:
+            for value in self.base.values_of(field):
+                part = self.within(field, value)
+                for metric in metrics if len(part.at_base) else ():
+                    # What a part has nothing of is no news: its metrics are those of another part.
+                    with suppress(UsageError):
+                        yield replace(part.measure(metric), part=f"{field} {value}")
 
     def _metrics(self, wanted: Sequence[str], remarks: list[str]) -> list[str]:
         ours, theirs = self.base.metrics, self.other.metrics
@@ -136,14 +169,17 @@ class _Pair:
             )
         return list(wanted) or common
 
-    def _measure(self, metric: str) -> Measured | None:
+    def measure(self, metric: str) -> Measured:
+        """One metric; where it says nothing of these answers a UsageError says why."""
         code = self.code.get(metric) or self.code.get(metric.partition(".")[0])
         lower = bool(getattr(code, "lower_is_better", False))
         groups = self._groups() if self.base.grouped or self.other.grouped else None
         if metric in self.base.statistics:
             if not isinstance(code, Corpus):
-                return None
+                raise UsageError("it is over a whole set, and its code is not here")
             pairs = self._rows(metric)
+            if not pairs:
+                raise UsageError("no answer to the same question has its statistics in both runs")
             before, after = [old for _, old, _ in pairs], [new for _, _, new in pairs]
             kept = None if groups is None else [groups[place] for place, _, _ in pairs]
             found = compare_statistics(
@@ -155,7 +191,7 @@ class _Pair:
         new = self.other.numbers(metric, self.at_other, failure=failure)
         there = np.flatnonzero(~(np.isnan(old) | np.isnan(new)))
         if not len(there):
-            raise UsageError(f"{metric} is undefined for every sample", hint="steelyard report says why")
+            raise UsageError("it is undefined for every sample", hint="steelyard report says why")
         found = compare_values(
             old[there].tolist(),
             new[there].tolist(),
@@ -167,7 +203,7 @@ class _Pair:
 
     def _rows(self, metric: str) -> list[tuple[int, Any, Any]]:
         """The statistics of both runs for the questions that both have some of."""
-        old, new = dict(self.base.statistics[metric]), dict(self.other.statistics[metric])
+        old, new = self.base.rows(metric), self.other.rows(metric)
         places = enumerate(zip(self.at_base.tolist(), self.at_other.tolist()))
         return [(place, old[a], new[b]) for place, (a, b) in places if a in old and b in new]
 
@@ -178,22 +214,22 @@ class _Pair:
     def _with_names(self, measured: Sequence[Measured]) -> list[Measured]:
         """The samples that changed, called by their ids; all are looked up in one pass."""
         # Samples are known to a comparison by their places in the base.
-        few = {
-            one.metric: [
+        few = [
+            [
                 cast("Sequence[int]", places)[: self.named]
                 for places in (one.comparison.gained, one.comparison.lost)
             ]
             for one in measured
-        }
-        wanted = sorted({place for lists in few.values() for places in lists for place in places})
+        ]
+        wanted = sorted({place for lists in few for places in lists for place in places})
         names = dict(zip(wanted, _ids_at(self.base.run, wanted)))
         return [
             replace(
                 one,
-                gained=[names[place] for place in few[one.metric][0]],
-                lost=[names[place] for place in few[one.metric][1]],
+                gained=[names[place] for place in up],
+                lost=[names[place] for place in down],
             )
-            for one in measured
+            for one, (up, down) in zip(measured, few)
         ]
 
     def _remarks(self) -> Iterator[str]:
@@ -249,4 +285,11 @@ def _plain(measured: Measured) -> Mapping[str, Any]:
     slots = {name: getattr(comparison, name) for name in comparison.__dataclass_fields__}
     counts = {"gained": len(comparison.gained), "lost": len(comparison.lost)}
     names = {"gained_ids": list(measured.gained), "lost_ids": list(measured.lost)}
-    return {"metric": measured.metric, "undefined": measured.undefined, **slots, **counts, **names}
+    return {
+        "metric": measured.metric,
+        "part": measured.part,
+        "undefined": measured.undefined,
+        **slots,
+        **counts,
+        **names,
+    }

@@ -283,7 +283,7 @@ def _difference(measured: Measured) -> dict[str, Any]:
     one = measured.comparison
     digits = decimals_of(one.difference, one.stderr)
     return {
-        "metric": measured.metric,
+        "metric": measured.name,
         "before": str(Figure(one.before, digits)),
         "after": str(Figure(one.after, digits)),
         "difference": ("+" if one.difference > 0 else "") + str(Figure(one.difference, digits)),

@@ -16,7 +16,7 @@ def row_of(measured: Measured) -> list[Cell]:
     one = measured.comparison
     digits = decimals_of(one.difference, one.stderr)
     figures = [Figure(x, digits) for x in (one.before, one.after, one.difference, one.low, one.high)]
-    return [measured.metric, *figures, *(Figure(p, _P_DECIMALS) for p in (one.p, one.adjusted)), one.verdict]
+    return [measured.name, *figures, *(Figure(p, _P_DECIMALS) for p in (one.p, one.adjusted)), one.verdict]
 
 
 def tell_verdicts(pairing: Pairing) -> Iterator[str]:
@@ -24,11 +24,11 @@ def tell_verdicts(pairing: Pairing) -> Iterator[str]:
     for measured in pairing.measured:
         one = measured.comparison
         if one.difference == 0 and not (one.gained or one.lost):
-            line = f"{measured.metric}: no difference at all"
+            line = f"{measured.name}: no difference at all"
         elif one.verdict == "noise":
-            line = f"{measured.metric}: noise, the difference may well be chance ({one.test})"
+            line = f"{measured.name}: noise, the difference may well be chance ({one.test})"
         else:
-            line = f"{measured.metric}: the other run is {one.verdict} ({one.test})"
+            line = f"{measured.name}: the other run is {one.verdict} ({one.test})"
         if one.detectable:
             line += f"; the smallest difference that {one.n:,} answers show is about {one.detectable:.2g}"
         yield line

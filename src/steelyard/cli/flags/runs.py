@@ -36,6 +36,7 @@ def describe_compare(parser: Parser) -> None:
     parser.add_argument("base", metavar="RUN", type=Path, help="the run that others are compared with")
     parser.add_argument("others", metavar="OTHER", nargs="+", type=Path, help="the runs to compare with it")
     parser.add_argument("--metric", action="append", metavar="NAME", help="only these metrics; repeatable")
+    add_field(parser.add_argument)
     parser.add_argument(
         "--flips", type=read_number(int, 0), metavar="N", help="how many changed samples to name (10)"
     )
