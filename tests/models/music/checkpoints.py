@@ -71,7 +71,7 @@ CONFORMER: dict[str, Any] = {
     "position_embeddings_type": "rotary",
     "rotary_embedding_base": 3000,
     "conv_depthwise_kernel_size": 7,
-    "layer_norm_eps": 1e-3,
+    "layer_norm_eps": 1e-2,
     "num_conv_pos_embeddings": 16,
     "num_conv_pos_embedding_groups": 4,
 }

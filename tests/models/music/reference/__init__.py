@@ -12,12 +12,12 @@ import numpy as np
 import yaml
 from safetensors.numpy import load_file
 
-from . import layers, reading, sounds
+from . import reading, sounds
 from .downsamplers import downsampled
 from .hearing import heard
 from .layers import Array, below, crossed_transformer, head, linear, own_transformer
 
-__all__ = ["Reference", "layers"]
+__all__ = ["Reference"]
 
 
 def found(name: str, *bases: Path) -> Path:
@@ -40,6 +40,7 @@ class Reference:
         beside = checkpoint.parent / "config.yaml"
         path = config or (beside if beside.is_file() else checkpoint.parents[1] / "config.yaml")
         stated = yaml.safe_load(path.read_text())
+        self.checkpoint = checkpoint
         self.config: dict[str, Any] = stated.get("model", stated)
         self.bases = [path.parent, path.parents[1]]
         self.mulan_folder = found(self.config.get("model_name", "OpenMuQ/MuQ-MuLan-large"), *self.bases)
@@ -54,12 +55,10 @@ class Reference:
         self.text_config = json.loads((self.text_folder / "config.json").read_text())
         self.heads: int = self.config.get("heads", 8)
         self.weights = {
-            name: value.astype(np.float64)
-            for source in self.sources(checkpoint)
-            for name, value in source.items()
+            name: value.astype(np.float64) for source in self.sources() for name, value in source.items()
         }
 
-    def sources(self, checkpoint: Path) -> list[dict[str, Any]]:
+    def sources(self) -> list[dict[str, Any]]:
         """All tensors under the checkpoint's names; those of a later source win."""
         muq = {f"audio_module.model.{name}": value for name, value in weights_in(self.muq_folder).items()}
         text = {
@@ -71,7 +70,7 @@ class Reference:
             for name, value in weights_in(self.mulan_folder).items()
             if name.startswith(("mulan.audio.", "mulan.text."))
         }
-        return [muq, text, mulan, load_file(checkpoint)]
+        return [muq, text, mulan, load_file(self.checkpoint)]
 
     @cached_property
     def audio_weights(self) -> dict[str, Array]:
