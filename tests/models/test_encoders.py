@@ -88,7 +88,7 @@ def test_a_pair_of_texts_is_read_as_one(open_bert: Open) -> None:
 
 def test_a_number_is_no_label(open_bert: Open) -> None:
     with pytest.raises(ModelError, match="gives one number"):
-        open_bert("AutoModelForSequenceClassification", shape={"num_labels": 1})
+        open_bert("AutoModelForSequenceClassification", shape={"num_labels": 1}, task="classify")
 
 
 def test_a_mask_is_filled_in(open_bert: Open) -> None:

@@ -26,6 +26,7 @@ TASKS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "causal": ("AutoModelForCausalLM", auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES),
     "seq2seq": ("AutoModelForSeq2SeqLM", auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES),
     "classify": ("AutoModelForSequenceClassification", auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES),
+    "reward": ("AutoModelForSequenceClassification", auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES),
     "mask": ("AutoModelForMaskedLM", auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES),
     "embed": ("AutoModel", auto.MODEL_MAPPING_NAMES),
     "vision": ("AutoModelForImageTextToText", auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES),
@@ -159,12 +160,32 @@ def find_task(source: Source, config: Any, *, wanted: str | None) -> str:
         }
         fits = senses[:1] == ["vision_config"] if task == "vision" else not senses
         if fits and (loader in foreign or classes.intersection(names)):
-            return task
+            return "reward" if task == "classify" and gives_numbers(config) else task
     raise ModelError(
         f"{source.path} is no model of text, nor of text and images: "
         f"its architecture is {', '.join(names) or 'not said'}",
         hint=f"task={'|'.join(TASKS)} if it is one after all",
     )
+
+
+def gives_numbers(config: Any) -> bool:
+    """Whether a classifier was trained to give numbers, as a reward model is, and not labels."""
+    return len(config.id2label) == 1 or config.problem_type == "regression"
+
+
+def read_head(adapter: Source) -> tuple[str, int] | None:
+    """The head of a classifier that an adapter brings along: its name, and how many numbers it gives."""
+    with explained(adapter, _ADAPTER):
+        settings = json.loads((adapter.folder / _ADAPTER).read_text("utf-8"))
+    file = adapter.folder / "adapter_model.safetensors"
+    if settings.get("task_type") != "SEQ_CLS" or not file.is_file():
+        return None
+    with explained(adapter, "adapter"), safe_open(file, framework="pt") as weights:
+        for name in dict.fromkeys([*(settings.get("modules_to_save") or ()), "score", "classifier"]):
+            keys = [key for key in weights.keys() if f".{name}." in key and key.endswith(".weight")]  # noqa: SIM118
+            if keys:
+                return name, min(int(weights.get_slice(key).get_shape()[0]) for key in keys)
+    return None
 
 
 def has_tokenizer(source: Source) -> bool:
@@ -180,8 +201,19 @@ def read_tokenizer(source: Source, options: Mapping[str, Any]) -> Any:
         return transformers.AutoTokenizer.from_pretrained(**source.where, **options)
 
 
-def read_network(source: Source, config: Any, *, task: str, place: Any, options: Mapping[str, Any]) -> Any:
-    """The network with its weights, none of them missing, where it is to be (None: where options say)."""
+def read_network(
+    source: Source,
+    config: Any,
+    *,
+    task: str,
+    place: Any,
+    options: Mapping[str, Any],
+    to_come: str | None = None,
+) -> Any:
+    """The network with its weights, none of them missing, where it is to be (None: where options say).
+
+    The part `to_come` is of an adapter that follows.
+    """
     loader = getattr(transformers, TASKS[task][0])
     wanted = dict(options)
     # Numbers that are no plain ones cannot be moved afterwards.
@@ -192,7 +224,7 @@ def read_network(source: Source, config: Any, *, task: str, place: Any, options:
         network, found = loader.from_pretrained(
             **source.where, config=config, output_loading_info=True, **wanted
         )
-    unused = _UNUSED.get(task, ())
+    unused = (*_UNUSED.get(task, ()), *([] if to_come is None else [f"{to_come}."]))
     missing = sorted(key for key in found["missing_keys"] if not key.startswith(unused))
     if missing:
         names = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")

@@ -103,7 +103,7 @@ class Classifier(TextReader):
         if config.problem_type == "regression" or len(self._labels) == 1:
             raise ModelError(
                 f"{loaded.name} gives one number, not labels",
-                hint="a reward model? task=classify needs labels",
+                hint="task=reward takes it for a score",
             )
         self._label_map = {str(key): value for key, value in (label_map or {}).items()}
         super().__init__(loaded, **options)

@@ -2,6 +2,8 @@
 
 load_huggingface("Qwen/Qwen2.5-0.5B-Instruct", cache_dir="weights")
 load_huggingface("./my-bert", task="classify", label_map={"LABEL_1": "spam"})
+load_huggingface("./my-reward-model", join="Q: {prompt} A: {answer}")    # else chat or pair, as it can
+load_huggingface("./my-classifier", task="reward", score="helpful")       # or {"helpful": 0.7, "short": 0.3}
 load_huggingface("./my-lora")                        # its base first, then the adapter
 load_huggingface("./Qwen2-VL-2B-Instruct", max_pixels=1_000_000)
 """
@@ -43,13 +45,16 @@ def load_huggingface(
     max_tokens: int = 256,
     params: Mapping[str, Any] | None = None,
     label_map: Mapping[Any, str] | None = None,
+    join: str | None = None,
+    score: Any = None,
+    truncate: bool | str | None = None,
     attn: str | None = None,
     min_pixels: int | None = None,
     max_pixels: int | None = None,
     max_images: int | None = None,
     processor_kwargs: Mapping[str, Any] | None = None,
 ) -> LocalModel:
-    """Load a model for causal, seq2seq, classify, mask, embed or vision; by default what it was made for."""
+    """Load a model for causal, seq2seq, classify, reward, mask, embed or vision, as it was made for."""
     need("torch", extra="hf")
     need("transformers", extra="hf")
     from steelyard.models import checkpoints, pretrained
@@ -58,21 +63,17 @@ def load_huggingface(
         str(path), revision=revision, cache_dir=cache_dir, trust_remote_code=trust_remote_code
     )
     base, on_top = _base_and_adapter(given, adapter)
-    config = checkpoints.read_config(base)
-    task = checkpoints.find_task(base, config, wanted=task)
+    config, task, to_come = _find_kind(base, on_top, task)
     words = _find_words(base, on_top, tokenizer)
     limits = {"min_pixels": min_pixels, "max_pixels": max_pixels, "max_images": max_images}
     kwargs = {"tokenizer_kwargs": tokenizer_kwargs, "processor_kwargs": processor_kwargs}
     reader, seeing = _read_words(words, base, config, task=task, limits=limits, **kwargs)
-    place = checkpoints.pick_device(device) if device_map is None else None
-    wanted = {
-        "dtype": checkpoints.read_dtype(dtype),
-        "attn_implementation": attn,
-        "device_map": device_map,
-        "quantization_config": checkpoints.read_quantization(quantization),
-        **(model_kwargs or {}),
-    }
-    network = checkpoints.read_network(base, config, task=task, place=place, options=wanted)
+    options: dict[str, Any] = {"attn_implementation": attn, "device_map": device_map}
+    options["dtype"] = checkpoints.read_dtype(dtype)
+    options["quantization_config"] = checkpoints.read_quantization(quantization)
+    where = {"place": checkpoints.pick_device(device) if device_map is None else None, "to_come": to_come}
+    options.update(model_kwargs or {})
+    network = checkpoints.read_network(base, config, task=task, options=options, **where)
     if on_top is not None:
         network = checkpoints.add_adapter(network, on_top)
     told = {"model_kwargs": model_kwargs, "tokenizer_kwargs": tokenizer_kwargs, **(kwargs if seeing else {})}
@@ -81,7 +82,21 @@ def load_huggingface(
     loaded = pretrained.Loaded(given.name, network.eval(), reader, identity=identity)
     options = {"chat": chat, "batch_size": batch_size, "batch_tokens": batch_tokens, **seeing}
     answers = {"max_tokens": max_tokens, **(params or {})}
-    return _wrap(task, loaded, params=answers, label_map=label_map, options=options)
+    rewards = {"join": join, "score": score, "truncate": truncate}
+    return _wrap(task, loaded, params=answers, label_map=label_map, rewards=rewards, options=options)
+
+
+def _find_kind(base: Source, on_top: Source | None, wanted: str | None) -> tuple[Any, str, str | None]:
+    """What kind of network it is, the task, and the part of it that an adapter brings along."""
+    from steelyard.models import checkpoints
+
+    config = checkpoints.read_config(base)
+    head = None if on_top is None else checkpoints.read_head(on_top)
+    if head is None:
+        return config, checkpoints.find_task(base, config, wanted=wanted), None
+    config.num_labels = head[1]
+    task = wanted or ("reward" if checkpoints.gives_numbers(config) else "classify")
+    return config, checkpoints.find_task(base, config, wanted=task), head[0]
 
 
 def _find_words(base: Source, on_top: Source | None, tokenizer: str | None) -> Source:
@@ -125,6 +140,7 @@ def _wrap(
     *,
     params: Mapping[str, Any],
     label_map: Mapping[Any, str] | None,
+    rewards: Mapping[str, Any],
     options: Mapping[str, Any],
 ) -> LocalModel:
     """The network as the kind of model that its task makes it."""
@@ -134,6 +150,12 @@ def _wrap(
 
     if label_map and task != "classify":
         raise UsageError(f"label_map= is for classify, this is {task}")
+    if task != "reward" and (odd := [name for name, value in rewards.items() if value is not None]):
+        raise UsageError(f"{odd[0]}= is for reward, this is {task}", hint="task=reward")
+    if task == "reward":
+        from steelyard.models.text_rewards import RewardClassifier
+
+        return RewardClassifier(loaded, **rewards, **options)
     if task == "classify":
         return Classifier(loaded, label_map=label_map, **options)
     if task == "mask":
