@@ -1,0 +1,89 @@
+"""From what was heard and what was asked for to two scores.
+
+prompt = [text, lyrics, reference] → transformer ┐
+piece  = frames → downsampler                    ┴ joint transformer → mean of the piece's rows → scores
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from steelyard.models.music.configuration import Depth, Design, Downsample
+from steelyard.models.music.downsampling import make_downsampler
+from steelyard.models.music.layers import CrossTransformer, Transformer
+from steelyard.models.music.lengths import Rows, pack, unpack
+
+
+@dataclass(frozen=True, slots=True)
+class Prompted:
+    """What was asked for: the rows of a text, of lyrics, and the frames of a reference."""
+
+    text: Tensor
+    lyrics: Tensor
+    ref: Tensor | None = None
+
+
+class Judge(nn.Module):  # type: ignore[misc]
+    """What scores pieces against what was asked for."""
+
+    def __init__(self, design: Design) -> None:
+        super().__init__()
+        dim, plain = design.dim, Downsample()
+        for role in ("eval", "ref", "text", "lyrics"):
+            how = design.downsample.get(role, plain)
+            self.add_module(f"{role}_downsampler", make_downsampler(how, dim))
+        self.text_only, self.cross = design.text_only, design.cross
+        # The T5 tower's mask is a number, which, where it reaches attention as it is, drowns all differences.
+        self.evenly = design.t5 is not None and design.downsample.get("text", plain).kind == "none"
+        self.prompt_transformer = Transformer(dim, design.prompt)
+        self.joint_transformer = (CrossTransformer if design.cross else Transformer)(dim, design.joint)
+        self.score_projector = make_head(dim, design.mlp_dim, design.outputs)
+
+    def forward(self, heard: Sequence[Tensor], prompts: Sequence[Prompted]) -> Tensor:
+        """Alignment and musicality of each piece (pieces, 2)."""
+        pieces = self.eval_downsampler(pack(heard))
+        asked = self.prompt_transformer(self._join(prompts), evenly=self.evenly)
+        if self.cross:
+            judged = self.joint_transformer(pieces, asked)
+        else:
+            both = pack([torch.cat(pair) for pair in zip(unpack(asked), unpack(pieces))])
+            joined = unpack(self.joint_transformer(both, evenly=self.evenly))
+            judged = pack([rows[length:] for rows, length in zip(joined, asked.lengths)])
+        scores: Tensor = self.score_projector(judged.means())
+        return scores[:, :2].float()
+
+    def _join(self, prompts: Sequence[Prompted]) -> Rows:
+        """All that was asked for of each piece, one behind the other."""
+        parts = [unpack(self.text_downsampler(pack([one.text for one in prompts])))]
+        if not self.text_only:
+            parts.append(unpack(self.lyrics_downsampler(pack([one.lyrics for one in prompts]))))
+        joined = [list(rows) for rows in zip(*parts)]
+        having = [place for place, one in enumerate(prompts) if one.ref is not None]
+        if having:
+            heard = unpack(self.ref_downsampler(pack([prompts[place].ref for place in having])))
+            for place, rows in zip(having, heard):
+                joined[place].append(rows)
+        return pack([torch.cat(rows) for rows in joined])
+
+
+class Sane(nn.Module):  # type: ignore[misc]
+    """What scores pieces by themselves: their musicality alone."""
+
+    def __init__(self, design: Design) -> None:
+        super().__init__()
+        self.eval_transformer = Transformer(design.dim, Depth(2))
+        self.scorelayer = make_head(design.dim, design.mlp_dim, 1)
+
+    def forward(self, heard: Sequence[Tensor], prompts: Sequence[Prompted]) -> Tensor:
+        """Nothing for alignment, and musicality (pieces, 2)."""
+        scores = self.scorelayer(self.eval_transformer(pack(heard)).means()).float()
+        return torch.cat([torch.zeros_like(scores), scores], dim=1)
+
+
+def make_head(dim: int, inner: int, outputs: int) -> nn.Sequential:
+    """From one row to scores."""
+    return nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, inner), nn.ReLU(), nn.Linear(inner, outputs))
