@@ -83,9 +83,9 @@ def _is_nested(tree: ast.Module, wanted: ast.AST) -> bool:
 def test_public_names() -> None:
     assert steelyard.__all__ == [
         "Chunk", "Corpus", "Cost", "Data", "Image", "LocalModel", "Meter", "Model", "Part", "Record",
-        "Request", "Response", "Run", "Sample", "Server", "Session", "Stage", "SteelyardError", "Task",
-        "Timing", "Tokens", "Turn", "answer", "answer_async", "check_parity", "evaluate", "execute", "load",
-        "measure", "open_model", "open_task", "rescore", "serve",
+        "Request", "Response", "Run", "Sample", "Server", "Session", "Sound", "Stage", "SteelyardError",
+        "Task", "Timing", "Tokens", "Turn", "answer", "answer_async", "check_parity", "evaluate", "execute",
+        "load", "measure", "open_model", "open_task", "rescore", "serve",
     ]  # fmt: skip
     for name in steelyard.__all__:
         assert getattr(steelyard, name) is not None

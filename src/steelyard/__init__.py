@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from steelyard.loadtest.plan import Stage as Stage
     from steelyard.loadtest.running import load as load
     from steelyard.media.images import Image as Image
+    from steelyard.media.sounds import Sound as Sound
     from steelyard.meter import Meter as Meter
     from steelyard.meter import measure as measure
     from steelyard.metrics.base import Corpus as Corpus
@@ -66,6 +67,7 @@ _HOMES = {
     "Sample": "types",
     "Server": "serving.server",
     "Session": "workloads.base",
+    "Sound": "media.sounds",
     "Stage": "loadtest.plan",
     "SteelyardError": "errors",
     "Task": "tasks.base",

@@ -1,1 +1,1 @@
-"""Pictures: files, pages of documents, downloads, and what programs hold in memory."""
+"""Pictures and sounds: files, pages of documents, downloads, and what programs hold in memory."""

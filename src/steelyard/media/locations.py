@@ -1,4 +1,4 @@
-"""Where encoded pictures lie: files, file: and data: URLs, base64 in a text."""
+"""Where encoded pictures and sounds lie: files, file: and data: URLs, base64 in a text."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ LONGEST_PATH = 4096
 _SHORTEST_BASE64 = 256
 
 
-def open_file(path: Path, name: str) -> IO[bytes]:
-    """Open a file of a picture; raises a DataError that says why it cannot be."""
+def open_file(path: Path, name: str, *, kind: str = "picture") -> IO[bytes]:
+    """Open a file of a picture or of what else `kind` says; raises a DataError that says why it cannot be."""
     try:
         if path.is_dir():
-            raise DataError(f"{name} is a folder, not a picture", hint="name a file in it")
+            raise DataError(f"{name} is a folder, not a {kind}", hint="name a file in it")
         # What is no regular file (a pipe, a device) may never end.
         if path.exists() and not path.is_file():
             raise DataError(f"{name} is no file")
         return path.open("rb")
     except FileNotFoundError as error:
-        raise DataError(f"there is no picture {name}", hint=f"looked for {path.absolute()}") from error
+        raise DataError(f"there is no {kind} {name}", hint=f"looked for {path.absolute()}") from error
     except PermissionError as error:
         raise DataError(f"{name} may not be read", hint="are its rights for you?") from error
     except (OSError, ValueError) as error:

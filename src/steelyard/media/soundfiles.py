@@ -1,0 +1,197 @@
+"""Encoded sounds: libsndfile reads WAV, FLAC, Ogg, MP3, AIFF, AU, CAF; what it does not is for `containers`.
+
+with opened(file, "song.flac") as recording: …
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import IO, TYPE_CHECKING, Any
+
+from steelyard.errors import DataError, SteelyardError, describe, need
+from steelyard.media.containers import is_container, open_container
+from steelyard.media.kinds import describe_bytes
+from steelyard.media.recordings import BLOCK, Recording, average
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_HEAD = 64
+_READABLE = "WAV, FLAC, Ogg, MP3, AIFF, AU and CAF are, others with steelyard[m4a]"
+# How the files begin that libsndfile is given: what it takes for a sound besides may be anything.
+_BEGINNINGS = (b"fLaC", b"OggS", b"FORM", b".snd", b"dns.", b"caff", b"RIFX", b"RF64", b"riff", b"ID3")
+# Where it ends too early an error comes for all that was asked: little is asked of it at once.
+_SMALL_BLOCK = 4096
+_SIZES = re.compile(r"^\s*(?:data|SSND|Data Size|riff)\s*: (\d+) \(should be (\d+)\)", re.M)
+_NO_END = "Last page lacks an end-of-stream bit"
+# Who writes into a pipe does not know the size, and writes the largest or none.
+_UNKNOWN_SIZE = 0x7FFF_F000
+
+
+@contextmanager
+def opened(file: IO[bytes], name: str) -> Iterator[Recording]:
+    """The sound in a file, its header read."""
+    try:
+        head = file.read(_HEAD)
+        file.seek(0)
+    except OSError as error:
+        raise DataError(f"{name} cannot be read: {error.strerror or error}") from error
+    if not head:
+        raise DataError(f"{name} is empty", hint="was it written to its end?")
+    recording = _open(file, head, name)
+    try:
+        yield recording
+    except (SteelyardError, GeneratorExit):
+        raise
+    except MemoryError as error:
+        raise DataError(f"{name} does not fit into memory") from error
+    finally:
+        recording.close()
+
+
+def _open(file: IO[bytes], head: bytes, name: str) -> Recording:
+    """What decodes a file that begins so."""
+    refused: DataError | None = None
+    if _is_for_libsndfile(head):
+        try:
+            return _Decoded(file, name)
+        except DataError as error:
+            refused = error
+    if is_container(head):
+        try:
+            return open_container(file, name)
+        except SteelyardError:
+            if refused is None:
+                raise
+    raise refused or DataError(
+        f"{name} is not a sound that can be read: it is {describe_bytes(head)}", hint=_READABLE
+    )
+
+
+def _is_for_libsndfile(head: bytes) -> bool:
+    if head.startswith(_BEGINNINGS) or (head[:4] == b"RIFF" and head[8:12] == b"WAVE"):
+        return True
+    # The first frame of an MP3: eleven bits are set, and the layer is one.
+    return len(head) > 2 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and head[1] & 0x06 != 0
+
+
+class _Decoded(Recording):
+    """A sound that libsndfile reads."""
+
+    def __init__(self, file: IO[bytes], name: str) -> None:
+        need("soundfile", extra="audio")
+        import soundfile
+
+        self._failure = soundfile.SoundFileError
+        self._file = file
+        source: Any = _Steady(file)
+        with suppress(OSError, io.UnsupportedOperation):
+            source = file.fileno()
+            os.lseek(source, 0, os.SEEK_SET)
+        try:
+            self._sound = soundfile.SoundFile(source, closefd=False)
+        except (soundfile.SoundFileError, TypeError, RuntimeError) as error:
+            raise DataError(f"{name} is damaged or cut off: {_said(error)}") from error
+        try:
+            super().__init__(name, self._sound.samplerate, frames=self._sound.frames)
+        except DataError:
+            self._sound.close()
+            raise
+        self._read_notes(self._sound.extra_info)
+
+    def _read_notes(self, notes: str) -> None:
+        """What it says of itself, where it cannot all be there."""
+        frames = self._sound.frames
+        for found in _SIZES.finditer(notes):
+            promised, there = int(found[1]), int(found[2])
+            if there < promised < _UNKNOWN_SIZE and there:
+                self.promised = max(self.promised or 0, frames * promised // there)
+        if _NO_END in notes:
+            self.remark = "cut off: it lacks its end"
+
+    def blocks(self, first: int, count: int | None) -> Iterator[NDArray[np.float32]]:
+        """`count` samples from `first` on, or all."""
+        import numpy as np
+
+        left = self._sound.frames - first if count is None else min(count, self._sound.frames - first)
+        if left <= 0:
+            return
+        channels = self._sound.channels
+        size = max(1, min(BLOCK, (BLOCK << 5) // channels, left))
+        step = min(size, _SMALL_BLOCK) if "FLAC" in (self._sound.format, self._sound.subtype) else size
+        place = self._seek(first)
+        while left:
+            block = np.empty((min(size, left), channels), np.float32)
+            filled = self._fill(block, step, place)
+            if filled:
+                yield average(block[:filled].T)
+            place += filled
+            left -= filled
+            if filled < len(block):
+                self.note_end(place)
+                return
+        if count is None:
+            self.note_end(place)
+
+    def _fill(self, block: NDArray[np.float32], step: int, place: int) -> int:
+        """Read into a block; how much of it there was."""
+        filled = 0
+        while filled < len(block):
+            try:
+                got = len(self._sound.read(out=block[filled : filled + step]))
+            except (self._failure, RuntimeError) as error:
+                if not self._is_at_end() or not place + filled:
+                    raise self.damage(place + filled, _said(error)) from error
+                return filled
+            if not got:
+                break
+            filled += got
+        return filled
+
+    def _seek(self, first: int) -> int:
+        try:
+            return int(self._sound.seek(first)) if first else 0
+        except (self._failure, RuntimeError) as error:
+            raise self.damage(first, _said(error)) from error
+
+    def _is_at_end(self) -> bool:
+        """Whether all of the file was read."""
+        try:
+            descriptor = self._file.fileno()
+        except (OSError, io.UnsupportedOperation):
+            return not self._file.read(1)
+        return os.lseek(descriptor, 0, os.SEEK_CUR) >= os.fstat(descriptor).st_size
+
+    def close(self) -> None:
+        """Close the decoder; the file is whoever opened it's to close."""
+        self._sound.close()
+
+
+class _Steady:
+    """A file in memory for libsndfile, which may want to go to before its beginning."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.readinto = getattr(file, "readinto", None)
+        self.tell, self.read = file.tell, file.read
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go somewhere; stay where that is nowhere."""
+        with suppress(ValueError, OSError, OverflowError):
+            return self._file.seek(offset, whence)
+        return self._file.tell()
+
+    def write(self, content: bytes) -> int:
+        """Nothing is written."""
+        return 0
+
+
+def _said(error: Exception) -> str:
+    """What the library says is wrong."""
+    text = str(getattr(error, "error_string", "") or describe(error))
+    return text.strip().removeprefix("Error :").strip().rstrip(".") or describe(error)
