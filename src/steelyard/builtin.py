@@ -29,6 +29,10 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
             "steelyard.models.services:open_kserve", "a model behind KServe's v2 infer: url=…, model=NAME"
         ),
         "mindie": Builtin("steelyard.models.services:open_mindie", "a service of MindIE: url=…"),
+        "music-reward": Builtin(
+            "steelyard.models.music.opening:load_music_reward",
+            "alignment and musicality of music by a published network: checkpoint=…/model.safetensors",
+        ),
         "openai": Builtin(
             "steelyard.models.services:open_openai",
             "a service that speaks the OpenAI protocol: url=…/v1, model=NAME",
@@ -72,6 +76,10 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
         "mmlu": Builtin("steelyard.data.layouts.exams:MMLU", "exams of 57 subjects"),
         "mtbench": Builtin(
             "steelyard.data.layouts.conversations:MTBENCH", "questions of two turns, the first asked"
+        ),
+        "preference": Builtin(
+            "steelyard.data.layouts.preferences:PREFERENCE",
+            "answers or pieces of music that people compared or rated",
         ),
         "qa": Builtin("steelyard.data.layouts.problems:QA", "questions with short answers"),
         "sharegpt": Builtin(
@@ -135,6 +143,10 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
         "mmlu": Builtin("steelyard.tasks.exams:mmlu", "MMLU: exams of 57 subjects"),
         "page_order": Builtin("steelyard.tasks.vision:page_order", "pages that are out of order"),
         "pages": Builtin("steelyard.tasks.vision:pages", "what kind of document it is: labels=…"),
+        "preference": Builtin(
+            "steelyard.tasks.rewards:preference",
+            "which answers or pieces of music people prefer, for reward models",
+        ),
         "qa": Builtin("steelyard.tasks.written:qa", "questions of one's own with short answers"),
         "questions": Builtin("steelyard.tasks.written:questions", "questions with short answers"),
         "summaries": Builtin("steelyard.tasks.written:summaries", "texts with a reference summary"),
@@ -153,6 +165,18 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
             "steelyard.metrics.choices:acc_token", "the right option is the likeliest per token"
         ),
         "accuracy": Builtin("steelyard.metrics.labels:accuracy", "the label given is the target"),
+        "alignment_ktau": Builtin(
+            "steelyard.metrics.correlations:alignment_ktau",
+            "Kendall's tau-b of scores and ratings of alignment",
+        ),
+        "alignment_lcc": Builtin(
+            "steelyard.metrics.correlations:alignment_lcc",
+            "Pearson's correlation of scores and ratings of alignment",
+        ),
+        "alignment_srcc": Builtin(
+            "steelyard.metrics.correlations:alignment_srcc",
+            "Spearman's correlation of scores and ratings of alignment",
+        ),
         "anls": Builtin(
             "steelyard.metrics.documents:anls", "similarity to the target, 0 below a half (DocVQA)"
         ),
@@ -223,6 +247,22 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
             "steelyard.metrics.judges:judge", "a factory: judge(model) asks a model for a grade"
         ),
         "kendall": Builtin("steelyard.metrics.orders:kendall", "Kendall's tau of an order of pages"),
+        "margin": Builtin(
+            "steelyard.metrics.preferences:margin",
+            "how much higher the lowest right answer scores than the highest wrong one",
+        ),
+        "musicality_ktau": Builtin(
+            "steelyard.metrics.correlations:musicality_ktau",
+            "Kendall's tau-b of scores and ratings of musicality",
+        ),
+        "musicality_lcc": Builtin(
+            "steelyard.metrics.correlations:musicality_lcc",
+            "Pearson's correlation of scores and ratings of musicality",
+        ),
+        "musicality_srcc": Builtin(
+            "steelyard.metrics.correlations:musicality_srcc",
+            "Spearman's correlation of scores and ratings of musicality",
+        ),
         "number": Builtin("steelyard.metrics.numbers:number", "the number the answer gives is the target"),
         "pages_exact": Builtin("steelyard.metrics.orders:pages_exact", "the order of pages is the target"),
         "precision_macro": Builtin(
@@ -234,6 +274,18 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
         "precision_weighted": Builtin(
             "steelyard.metrics.labels:precision_weighted",
             "precision, averaged over labels by their frequency",
+        ),
+        "preference": Builtin(
+            "steelyard.metrics.preferences:preference",
+            "what people prefer, a text or a piece of music, scores higher",
+        ),
+        "preference_alignment": Builtin(
+            "steelyard.metrics.preferences:preference_alignment",
+            "the piece preferred for how it follows its text scores higher on alignment",
+        ),
+        "preference_musicality": Builtin(
+            "steelyard.metrics.preferences:preference_musicality",
+            "the piece preferred for its musicality scores higher on musicality",
         ),
         "recall_macro": Builtin("steelyard.metrics.labels:recall_macro", "recall, averaged over labels"),
         "recall_micro": Builtin("steelyard.metrics.labels:recall_micro", "recall over all labels together"),

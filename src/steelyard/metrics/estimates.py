@@ -16,9 +16,13 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from steelyard.metrics.distributions import normal_cdf, normal_quantile, t_quantile
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
 RESAMPLES = 1000
@@ -27,6 +31,8 @@ _MOST_RESAMPLED = 2_000
 _MOST_IN_MANY_PARTS = 20_000
 
 Combine = Callable[[Sequence[Any]], "float | None"]
+Reweigh = Callable[[Sequence[Any], "NDArray[np.float64]"], "NDArray[np.float64]"]
+"""The same of many draws at once, from how often each row is in each: NaN where it is undefined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +149,7 @@ def estimate_corpus(
     statistics: Sequence[Any],
     combine: Combine,
     *,
+    reweigh: Reweigh | None = None,
     groups: Sequence[Hashable] | None = None,
     confidence: float = CONFIDENCE,
     seed: int = 0,
@@ -166,11 +173,7 @@ def estimate_corpus(
             return Estimate(value, None, None, None, n, "none")
         reach = t_quantile((1 + confidence) / 2, parts - 1) * stderr
         return Estimate(value, stderr, value - reach, value + reach, n, f"jackknife, {parts} parts")
-    draws = []
-    for chosen in draw_units(len(units), RESAMPLES, seed=seed):
-        drawn = combine([statistics[place] for unit in chosen for place in units[unit]])
-        if drawn is not None:
-            draws.append(drawn)
+    draws = draw_values(statistics, units, combine, reweigh=reweigh, seed=seed)
     if len(draws) < RESAMPLES / 2:
         return Estimate(value, None, None, None, n, "none")
     draws.sort()
@@ -200,6 +203,38 @@ def draw_units(n: int, times: int, *, seed: int) -> Iterator[list[int]]:
     rng = np.random.default_rng(seed)
     for _ in range(times):
         yield rng.integers(0, n, n).tolist()
+
+
+def draw_values(
+    statistics: Sequence[Any],
+    units: Sequence[Sequence[int]],
+    combine: Combine,
+    *,
+    reweigh: Reweigh | None,
+    seed: int,
+) -> list[float]:
+    """What a metric is of each of many draws of units, where it is defined."""
+    if reweigh is not None:
+        drawn = reweigh(statistics, draw_weights(units, RESAMPLES, seed=seed))
+        return [value for value in drawn.tolist() if not math.isnan(value)]
+    draws = []
+    for chosen in draw_units(len(units), RESAMPLES, seed=seed):
+        value = combine([statistics[place] for unit in chosen for place in units[unit]])
+        if value is not None:
+            draws.append(value)
+    return draws
+
+
+def draw_weights(units: Sequence[Sequence[int]], times: int, *, seed: int) -> NDArray[np.float64]:
+    """The same draws of units as `draw_units` makes, as how often each place is in each of them."""
+    import numpy as np
+
+    count = len(units)
+    unit_of = np.empty(sum(map(len, units)), dtype=np.int64)
+    for number, unit in enumerate(units):
+        unit_of[list(unit)] = number
+    drawn = [np.bincount(chosen, minlength=count) for chosen in draw_units(count, times, seed=seed)]
+    return np.array(drawn, dtype=float)[:, unit_of]
 
 
 def widen_ends(n: int, *, confidence: float = CONFIDENCE) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, cast
 
 from steelyard.errors import describe
-from steelyard.metrics.base import Corpus, Metric, Value, name_of
+from steelyard.metrics.base import Corpus, Metric, Value, is_about, name_of
 from steelyard.types import Response, Sample, Score
 
 Pending = list[tuple[str, "Awaitable[Value]"]]
@@ -24,7 +24,11 @@ class Scorer:
 
     def __init__(self, metrics: Sequence[Metric]) -> None:
         self.named = [(name_of(metric), metric) for metric in metrics]
-        self.corpora = [(name, metric) for name, metric in self.named if isinstance(metric, Corpus)]
+        self.corpora = [
+            (name, metric)
+            for name, metric in self.named
+            if isinstance(metric, Corpus) and not metric.answered_only
+        ]
 
     def begin(self, sample: Sample, response: Response) -> tuple[dict[str, Score], Pending]:
         """The scores at once, and those that are still to be awaited."""
@@ -33,6 +37,8 @@ class Scorer:
         # A failed answer scores 0 without being shown; what a set's metric needs of it is that it is empty.
         for name, metric in self.named if response.error is None else self.corpora:
             try:
+                if not is_about(metric, sample):
+                    continue
                 value = metric(sample, response)
                 if hasattr(value, "__await__"):
                     pending.append((name, cast("Awaitable[Value]", value)))

@@ -16,7 +16,7 @@ from typing import Any
 
 from steelyard import plugins
 from steelyard.errors import UsageError
-from steelyard.metrics.base import Corpus, Metric, name_of
+from steelyard.metrics.base import Corpus, Metric, is_about, name_of
 from steelyard.metrics.columns import Column
 from steelyard.metrics.estimates import Estimate, estimate_corpus, estimate_mean
 from steelyard.metrics.extraction import Extractor
@@ -89,7 +89,7 @@ class Summary:
                 continue
             self._column(name).add(place, score)
         if failed:
-            self._fail_parts(record, place)
+            self._count_failure(record, place)
         if self._repeat > 1:
             self._samples.append(record.index // self._repeat)
             self._keep_votes(record, failed=failed)
@@ -129,7 +129,8 @@ class Summary:
         names = []
         for metric in self._metrics:
             keys = [name for name in self._columns if name.startswith(f"{metric}.")]
-            if not (keys and self._is_empty(metric)):
+            hidden = self._chooses(metric) and metric not in self._columns
+            if not hidden and (self._chooses(metric) or not (keys and self._is_empty(metric))):
                 names.append(metric)
             names += keys
         return names + [name for name in self._columns if name not in names and not self._is_folded(name)]
@@ -152,10 +153,11 @@ class Summary:
         if len(column.statistics) or isinstance(metric, Corpus):
             yield self._corpus_result(name, column, metric, undefined)
         elif column.labels:
-            n = column.labels.total() + self._failures
+            failed = self._failures_of(name, column)
+            n = column.labels.total() + failed
             labels = dict(column.labels.most_common())
             empty = Estimate(None, None, None, None, n, "labels")
-            yield _result(name, empty, self._failures, answered=None, undefined=undefined, labels=labels)
+            yield _result(name, empty, failed, answered=None, undefined=undefined, labels=labels)
         else:
             yield self._number_result(name, column, undefined)
             if self._repeat > 1 and column.count:
@@ -177,16 +179,18 @@ class Summary:
     def _corpus_result(self, name: str, column: Column, metric: Any, undefined: int) -> Result:
         places = [place for place, _ in column.statistics]
         rows = [row for _, row in column.statistics]
-        failed = sum(self._failed[place] for place in places)
+        left_out = isinstance(metric, Corpus) and metric.answered_only
+        failed = column.failed if left_out else sum(self._failed[place] for place in places)
         if not isinstance(metric, Corpus):
             estimate = Estimate(
                 None, None, None, None, len(rows), f"the code of the metric {name} was not found"
             )
             return _result(name, estimate, failed, answered=None, undefined=undefined)
         groups = [self._groups[place] for place in places] if self._is_grouped() else None
-        estimate = estimate_corpus(rows, metric.combine, groups=groups)
+        reweigh = getattr(metric, "reweigh", None)
+        estimate = estimate_corpus(rows, metric.combine, groups=groups, reweigh=reweigh)
         answered = estimate.value
-        if failed:
+        if failed and not left_out:
             kept = [row for place, row in column.statistics if not self._failed[place]]
             answered = metric.combine(kept) if kept else None
         labels = metric.tabulate(rows) if hasattr(metric, "tabulate") else None
@@ -229,27 +233,46 @@ class Summary:
     def _scored(self, name: str, column: Column, worth: float) -> Iterator[tuple[int, float]]:
         """The place and value of every answer that counts; a failed one has the worth of a failure."""
         column.pad(len(self._failed))
-        own = self._has_parts(name)
+        own, about = self._has_parts(name), self._concerned(name)
+        if about is not None:
+            about.pad(len(self._failed))
         for place, (value, failed) in enumerate(zip(column.numbers, self._failed)):
             if failed and not own:
-                yield place, worth
+                if about is None or not math.isnan(about.numbers[place]):
+                    yield place, worth
             elif not math.isnan(value):
                 yield place, value
 
     def _has_parts(self, name: str) -> bool:
         """Whether a column is of a metric whose scores are not the same for all samples."""
-        return "." in name and hasattr(self._metric(name), "parts")
+        return hasattr(self._metric(name), "parts") and ("." in name or self._chooses(name))
 
     def _failures_of(self, name: str, column: Column) -> int:
         """How many failed answers count in a column."""
-        return column.failed if self._has_parts(name) else self._failures
+        if self._has_parts(name):
+            return column.failed
+        about = self._concerned(name)
+        return self._failures if about is None else about.failed
 
-    def _fail_parts(self, record: Record, place: int) -> None:
-        """Count a failed answer in those scores that its sample would have."""
+    def _chooses(self, name: str) -> bool:
+        """Whether a column is of a metric that is about some samples only."""
+        return hasattr(self._metric(name), "concerns")
+
+    def _concerned(self, name: str) -> Column | None:
+        """The column that says which failed answers count, where not all do."""
+        return self._column(self._base(name)) if self._chooses(name) else None
+
+    def _count_failure(self, record: Record, place: int) -> None:
+        """Count a failed answer in the scores of those metrics that tell samples apart."""
         for name, metric in self._metrics.items():
             if hasattr(metric, "parts"):
                 for part in _parts_of(metric, record):
-                    self._column(f"{name}.{part}").fail(place, self._worth_of(name))
+                    self._column(f"{name}.{part}" if part else name).fail(place, self._worth_of(name))
+            elif isinstance(metric, Corpus):
+                if metric.answered_only and _is_about(metric, record):
+                    self._column(name).failed += 1
+            elif self._chooses(name) and _is_about(metric, record):
+                self._column(name).fail(place, self._worth_of(name))
 
     def _column(self, name: str) -> Column:
         column = self._columns.get(name)
@@ -263,8 +286,11 @@ class Summary:
 
     def _metric(self, name: str) -> Any:
         """The metric of a name, or of the mapping that a name is a key of; None without its code."""
-        base = name if name in self._metrics else name.partition(".")[0]
-        return self._metrics.get(base)
+        return self._metrics.get(self._base(name))
+
+    def _base(self, name: str) -> str:
+        """The metric that a column is of."""
+        return name if name in self._metrics else name.partition(".")[0]
 
     def _is_grouped(self) -> bool:
         return self._repeat > 1 or bool(self._group_numbers)
@@ -302,6 +328,13 @@ def _answer_of(record: Record, extract: Extractor | None) -> Any:
         return extract(record.response.text, record.sample).value
     except Exception:  # noqa: BLE001 - an extractor's failure stands beside the answer already
         return None
+
+
+def _is_about(metric: Any, record: Record) -> bool:
+    try:
+        return is_about(metric, record.sample)
+    except Exception:  # noqa: BLE001 - as where it is scored: an odd sample costs only its own scores
+        return False
 
 
 def _parts_of(metric: Any, record: Record) -> Sequence[str]:

@@ -82,11 +82,15 @@ class Fields(dict[str, Any]):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a row stands: its number over all files, the subject its file is about, its number there."""
+    """Where a row stands: its number over all files, the subject its file is about, its number there.
+
+    Paths in the row are relative to `home`; None is the working folder.
+    """
 
     number: int
     subject: str
     within: int
+    home: Path | None = None
 
     def id(self, given: Any = None) -> str:
         """The id of a row; a set of many subjects numbers each from the beginning."""
@@ -123,14 +127,15 @@ class Layout:
         split: str | None = None,
         format: str | None = None,  # noqa: A002
         cells: Mapping[str, Any] | None = None,
+        home: Path | None = None,
     ) -> LaidOut:
-        """The rows to be asked."""
+        """The rows to be asked; paths in them are relative to `home`, else to the file that they stand in."""
         paths = self._paths(source, split) if isinstance(source, (str, Path)) else None
         if paths is not None:
-            return LaidOut(self, self._files(paths, source, format, cells or {}), source)
+            return LaidOut(self, self._files(paths, source, format, cells or {}), source, home=home)
         if split is None and isinstance(source, str) and source.startswith(PREFIXES):
             split = self.asked[0]
-        return LaidOut(self, open_origin(source, split=split, format=format, cells=cells))
+        return LaidOut(self, open_origin(source, split=split, format=format, cells=cells), home=home)
 
     def open_examples(self, source: str | Path) -> LaidOut | None:
         """The rows that worked examples are taken from, where files beside those asked hold them."""
@@ -209,8 +214,15 @@ class Objects(Files):
 class LaidOut(Origin):
     """Rows of a known data set, each made a Sample."""
 
-    def __init__(self, layout: Layout, inner: Origin, source: str | Path | None = None) -> None:
-        self._layout, self._inner, self._source = layout, inner, source
+    def __init__(
+        self,
+        layout: Layout,
+        inner: Origin,
+        source: str | Path | None = None,
+        *,
+        home: Path | None = None,
+    ) -> None:
+        self._layout, self._inner, self._source, self._home = layout, inner, source, home
         self._by_subject = layout.by_subject and isinstance(inner, Files)
         self.name = inner.name
 
@@ -226,7 +238,8 @@ class LaidOut(Origin):
                     raise row
                 if not isinstance(row, Mapping):
                     raise BadRow("an object with columns", row)
-                yield where, at, self._layout.make(Fields(row), Place(number, subject, number - first))
+                home = self._home or self._inner.folder(where)
+                yield where, at, self._layout.make(Fields(row), Place(number, subject, number - first, home))
             except BadRow as bad:
                 yield where, at, bad
 
