@@ -183,4 +183,4 @@ def test_a_page_shows_which_choice_was_the_likeliest() -> None:
     record = Record(0, Sample("1", "?"), request, Response(scores=[-2.0, -1.0]), {})
     assert chosen_of(record) == "B (73 %)"
     other = Record(0, Sample("1", "?"), Request("1", "?"), Response(scores={"good": 0.5}), {})
-    assert chosen_of(other) == '{"good": 0.5}'
+    assert chosen_of(other) == "good 0.5"

@@ -20,10 +20,13 @@ from steelyard.report.samples import (
     marked,
     meanings,
     score_text,
+    tabulate_verdicts,
     turns_of,
     value_text,
 )
 from steelyard.report.scores import EXTRACTION
+from steelyard.report.sounds import SoundFinder
+from steelyard.report.tables import Table
 from steelyard.store import Run
 from steelyard.types import Record
 
@@ -47,21 +50,21 @@ def run(options: Namespace) -> int:
         show_json([msgspec.to_builtins(record) for record in found])
         return 0
     about, extract = meanings(known_metrics(stored)), known_extractor(stored)
-    finder = Finder(stored)
-    shown = ("\n".join(explain_record(record, extract, about, finder)) for record in found)
+    finders = Finder(stored), SoundFinder(stored)
+    shown = ("\n".join(explain_record(record, extract, about, *finders)) for record in found)
     show("\n\n".join(shown))
     return 0
 
 
 def explain_record(
-    record: Record, extract: Extractor | None, about: dict[str, str], finder: Finder
+    record: Record, extract: Extractor | None, about: dict[str, str], finder: Finder, sounds: SoundFinder
 ) -> Iterator[str]:
-    """One record, line by line; its pictures are looked for in the finder."""
+    """One record, line by line; its pictures and sounds are looked for in the finders."""
     sample, response = record.sample, record.response
     yield f"sample {printable(sample.id)}" + (
         f", asked as {printable(record.request.id)}" if record.request.id != sample.id else ""
     )
-    for turn in turns_of(record.request.prompt, finder):
+    for turn in turns_of(record.request.prompt, finder, sounds):
         yield from _block(f"prompt, {turn.role}" if turn.role else "prompt", turn.text)
     if record.request.choices is not None:
         yield from _block("continuations that were compared", "\n".join(map(repr, record.request.choices)))
@@ -87,7 +90,10 @@ def _answer(record: Record, extract: Extractor | None) -> Iterator[str]:
     found = extraction_of(record, extract)
     if text or record.response.scores is None:
         yield from _block("answer", "".join(_mark(p) if taken else p for p, taken in marked(text, found)))
-    if record.response.scores is not None:
+    if verdicts := tabulate_verdicts(record):
+        head, *rows = verdicts
+        yield from _block("what it says", Table(head, rows).text())
+    elif record.response.scores is not None:
         yield from _block("likelihoods or scores", value_text(record.response.scores))
     if found is not None and found.value is not None:
         yield from _block("taken out of it", f"{found.value!r} by the rule {found.rule!r}")

@@ -140,14 +140,14 @@ def _write_all(found: Sequence[LoadContents], now: Mapping[str, Any]) -> None:
         push_gauges(now["push"], write_gauges(found[0]))
 
 
-def save(path: Path, page: str) -> None:
-    """Put a page into a file."""
+def save(path: Path, page: str, *, what: str = "page") -> None:
+    """Put a page, or what else it is, into a file."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(page, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror}") from error
-    tell(f"page: {path}")
+    tell(f"{what}: {path}")
 
 
 def _as_document(contents: LoadContents) -> dict[str, Any]:

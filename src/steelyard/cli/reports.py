@@ -11,6 +11,7 @@ from typing import Any
 
 from steelyard.albums import KEPT
 from steelyard.cli.figures import save, show_figures
+from steelyard.cli.leaderboards import PAGE, check_ending, write_leaderboard
 from steelyard.cli.screen import printable, show, show_json, tell, width
 from steelyard.cli.series import find_runs
 from steelyard.errors import UsageError
@@ -33,7 +34,11 @@ _NAMES = ("task", "data", "prompt", "model")
 def run(options: Namespace) -> int:
     """Show the runs; 1 where one of them is not complete."""
     by, html = getattr(options, "by", None), getattr(options, "html", None)
-    keep = KEPT if html is not None else 0
+    board: Path | None = getattr(options, "leaderboard", None)
+    if board is not None:
+        check_ending(board)
+    paged = html is not None or (board is not None and board.suffix.lower() == PAGE)
+    keep = KEPT if paged else 0
     runs = [Run.open(path) for given in options.runs for path in find_runs(given)]
     if any(is_load(run) for run in runs):
         return _show_loads(runs, options)
@@ -56,6 +61,8 @@ def run(options: Namespace) -> int:
         show("\n\n".join(parts))
     if html is not None:
         write_page(html, found)
+    if board is not None:
+        write_leaderboard(board, found, field=by[0] if by else None)
     return 0 if all(contents.complete for contents in found) else 1
 
 
@@ -64,7 +71,7 @@ def _show_loads(runs: Sequence[Run], options: Namespace) -> int:
     if odd := [run for run in runs if not is_load(run)]:
         hint = "report them one after the other"
         raise UsageError(f"{odd[0].path} is an evaluation, others are load runs", hint=hint)
-    for flag in ("by", "prices", "answers"):
+    for flag in ("by", "prices", "answers", "leaderboard"):
         if hasattr(options, flag):
             raise UsageError(f"--{flag} is of evaluations", hint="report --rows FILE writes requests")
     return show_figures(runs, vars(options))

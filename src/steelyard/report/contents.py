@@ -19,6 +19,7 @@ from steelyard.metrics.choices import begins_otherwise, carried
 from steelyard.metrics.extraction import Extractor, extractor
 from steelyard.metrics.summary import Result, Summary
 from steelyard.plugins import resolve
+from steelyard.report.judgements import Judgements
 from steelyard.report.prices import Price, stored_price
 from steelyard.store import Run
 from steelyard.types import Record, Response, Tokens
@@ -40,7 +41,8 @@ class Contents:
     answers a cache knew; of the others `counted` have a count of tokens, which `tokens` holds the sums
     of: input and output, and how many of these a service had cached and used for reasoning. `carried`
     is how much probability the choices have together, summed over `weighed` answers, of which `unsaid`
-    begin with none of them.
+    begin with none of them. `judged` is what a reward model said beside what people said, `furthest`
+    why some of the kept records are the furthest from it, by their indices.
     """
 
     run: Run
@@ -64,6 +66,8 @@ class Contents:
     cpu: float = 0.0
     joules: float = 0.0
     kept: list[Record] = field(default_factory=list)
+    judged: Judgements = field(default_factory=Judgements)
+    furthest: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -91,6 +95,8 @@ def read_contents(run: Run, *, by: Sequence[str] | None = None, keep: int = 0) -
         if by or not contents.results:
             summary.add(record)
         _measure(contents, record, examples)
+        if keep:
+            contents.judged.add(record)
         columns.update(name for name in by if name in record.sample.meta)
         wanted = record.response.error is not None and kept_failed < _KEPT_FAILED
         if record.index < keep or (keep and wanted):
@@ -102,8 +108,18 @@ def read_contents(run: Run, *, by: Sequence[str] | None = None, keep: int = 0) -
     contents.reasons = Counter({examples[reason]: count for reason, count in contents.reasons.items()})
     contents.results = contents.results or summary.results()
     contents.by = {name: summary.by(name) for name in by if name in columns}
+    if keep:
+        contents.furthest = contents.judged.furthest()
+        _keep_furthest(contents)
     contents.kept.sort(key=lambda record: record.index)
     return contents
+
+
+def _keep_furthest(contents: Contents) -> None:
+    """Keep also the records that are the furthest off, which are known only in the end."""
+    missing = contents.furthest.keys() - {record.index for record in contents.kept}
+    if missing:
+        contents.kept += [record for record in contents.run.records() if record.index in missing]
 
 
 def title_of(run: Run) -> str:

@@ -22,15 +22,24 @@ class _Ours(BaseLoader):
 
 
 def fill_document(
-    template: str, *, styles: Sequence[str], script: str, drawn: str = "", **values: Any
+    template: str,
+    *,
+    styles: Sequence[str],
+    scripts: Sequence[str],
+    drawn: str = "",
+    heard: bool = False,
+    **values: Any,
 ) -> str:
-    """The template with its styles, its one script and its values; `drawn` are styles with pictures."""
-    code = read_part(script)
+    """The template with its styles, its scripts as one and its values.
+
+    `drawn` are styles with pictures, `heard` says whether the page has sounds.
+    """
+    code = "".join(map(read_part, scripts))
     # Only this very script may run, whatever a prompt or an answer may say.
     digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
-    # Pictures stand in the page itself; none is ever fetched.
-    images = "img-src data:; " if drawn else ""
-    allowed = f"{images}style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    # Pictures and sounds stand in the page itself; none is ever fetched.
+    media = ("img-src data:; " if drawn else "") + ("media-src data:; " if heard else "")
+    allowed = f"{media}style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     engine = Environment(
         loader=_Ours(), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

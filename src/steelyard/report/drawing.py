@@ -183,16 +183,28 @@ def draw_bars(
     title: str, counts: Sequence[float], *, x: Axis, kind: str, edges: Sequence[float], note: str = ""
 ) -> Chart:
     """How many lie between each two edges, as shares of all."""
-    total = sum(counts) or 1.0
-    shares = [count / total for count in counts]
-    y = span(shares, name=share)
+    return draw_parts(title, [(kind, counts)], x=x, edges=edges, note=note)
+
+
+def draw_parts(
+    title: str,
+    parts: Sequence[tuple[str, Sequence[float]]],
+    *,
+    x: Axis,
+    edges: Sequence[float],
+    note: str = "",
+) -> Chart:
+    """The same of several kinds that share the edges, as shares of all of them together."""
+    total = sum(count for _, counts in parts for count in counts) or 1.0
+    y = span([count / total for _, counts in parts for count in counts], name=share)
     chart = frame(title, x=x, y=y, note=note)
-    pieces = [
-        _box(x.place(left), x.place(right), 0.0, y.place(part))
-        for part, left, right in zip(shares, edges, edges[1:])
-        if part > 0
-    ]
-    chart.shapes.append(Shape(f"{kind} bar", "".join(pieces)))
+    for kind, counts in parts:
+        pieces = [
+            _box(x.place(left), x.place(right), 0.0, y.place(count / total))
+            for count, left, right in zip(counts, edges, edges[1:])
+            if count > 0
+        ]
+        chart.shapes.append(Shape(f"{kind} bar", "".join(pieces)))
     return chart
 
 

@@ -43,10 +43,12 @@ class Column(NamedTuple):
 class Standing:
     """A result in its column: `best`, or `level` with the best where nothing tells the two apart.
 
-    `p` is that of the difference from the best after Holm's correction over the column.
+    `p` is that of the difference from the best after Holm's correction over the column. `labels` counts
+    what the metric said of single answers, where it says that in words.
     """
 
     result: Result | None = None
+    labels: Mapping[str, int] = field(default_factory=dict)
     best: bool = False
     level: bool = False
     p: float | None = None
@@ -102,8 +104,13 @@ def rank_results(
     lower = frozenset(lower)
     models: dict[str, None] = {}
     cells: dict[Column, dict[str, Result]] = {}
+    labels: dict[tuple[str, str, str], Mapping[str, int]] = {}
     for model, part, result in entries:
         models[model] = None
+        if result.labels:
+            # The words of a metric stand beside its number, under a name below its own.
+            metric = result.metric if result.value is not None else result.metric.rpartition(".")[0]
+            labels[model, part, metric] = result.labels
         if result.metric != EXTRACTION and not (result.labels and result.value is None):
             column = Column(part, result.metric, result.metric in lower)
             cells.setdefault(column, {})[model] = result
@@ -114,18 +121,32 @@ def rank_results(
         key=lambda column: parts.index(column.part),
     )
     names = list(models)
-    ranked = [_rank(names, column, cells[column], p) for column in columns]
+    ranked = [_rank(names, column, found=cells[column], labels=labels, p=p) for column in columns]
     rows = [[standings[row] for standings in ranked] for row in range(len(names))]
     return Leaderboard(names, columns, rows, title, p is not None, notes)
 
 
-def _rank(models: Sequence[str], column: Column, found: Mapping[str, Result], p: P | None) -> list[Standing]:
+def _rank(
+    models: Sequence[str],
+    column: Column,
+    *,
+    found: Mapping[str, Result],
+    labels: Mapping[tuple[str, str, str], Mapping[str, int]],
+    p: P | None,
+) -> list[Standing]:
     """One column from the first row to the last."""
     values = {model: one.value for model, one in found.items() if one.value is not None}
     best = (min if column.lower_is_better else max)(values.values())
     leaders = [model for model, value in values.items() if value == best]
     several = len(values) > 1
-    standings = {model: Standing(found.get(model), best=several and model in leaders) for model in models}
+    standings = {
+        model: Standing(
+            found.get(model),
+            labels.get((model, column.part, column.metric), {}),
+            best=several and model in leaders,
+        )
+        for model in models
+    }
     if p is not None and several:
         rest = [model for model in values if model not in leaders]
         tested = [(model, chance) for model in rest if (chance := p(leaders[0], model, column)) is not None]

@@ -18,6 +18,9 @@ _LATEX = {
     **{mark: f"\\{mark}" for mark in "&%$#_{}"},
 }  # fmt: skip
 
+_PLAIN = ("right", "wrong")
+"""Labels of which the number itself tells."""
+
 
 def tabulate_standings(board: Leaderboard) -> Table:
     """A row for each standing, with all that is known of it."""
@@ -31,9 +34,10 @@ def tabulate_standings(board: Leaderboard) -> Table:
             figures = [None if x is None else Figure(x, 4) for x in numbers]
             told = "best" if one.best else "level" if one.level else ""
             chance = None if one.p is None else Figure(one.p, 4)
-            counts = (result.n, result.failed, result.undefined)
+            labels = "; ".join(f"{label} {count}" for label, count in one.labels.items())
+            counts = (result.n, result.failed, result.undefined, labels)
             rows.append([model, column.part, column.metric, *figures, *counts, told, chance])
-    names = ("value", "stderr", "low", "high", "n", "failed", "undefined", "standing", "p_holm")
+    names = ("value", "stderr", "low", "high", "n", "failed", "undefined", "labels", "standing", "p_holm")
     return Table(("model", "part", "metric", *names), rows)
 
 
@@ -80,18 +84,27 @@ def small(interval: str) -> str:
 
 
 def tell_gaps(board: Leaderboard) -> Iterator[str]:
-    """What is not in the numbers, and what is a 0 in them, model by model."""
+    """What is not in the numbers, what is a 0 in them and what is a half, model by model."""
     for model, standings in zip(board.models, board.rows):
-        found = [one.result for one in standings if one.result is not None]
-        if failed := max((result.failed for result in found), default=0):
-            yield f"{model}: {failed:,} failed, which count as 0 where a metric counts them"
-        gone = {
-            column.name: one.result.undefined
-            for column, one in zip(board.columns, standings)
-            if one.result is not None and one.result.undefined
-        }
-        if gone:
-            yield f"{model}: left out: " + ", ".join(f"{count:,} of {name}" for name, count in gone.items())
+        told: dict[str, list[str]] = {}
+        for column, one in zip(board.columns, standings):
+            for text in tell_beside(one):
+                told.setdefault(text, []).append(column.name)
+        for text, names in told.items():
+            yield f"{model}: {text} in {', '.join(names)}"
+
+
+def tell_beside(one: Standing) -> Iterator[str]:
+    """What is counted beside a number: what failed, what is left out, and what is neither right nor wrong."""
+    if one.result is None or one.result.value is None:
+        return
+    if one.result.failed:
+        yield f"{one.result.failed:,} failed"
+    if one.result.undefined:
+        yield f"{one.result.undefined:,} left out"
+    for label, count in one.labels.items():
+        if label not in _PLAIN:
+            yield f"{count:,} {label}"
 
 
 def decimals(board: Leaderboard, place: int) -> int:

@@ -52,7 +52,7 @@ def draw_load_page(found: Sequence[LoadContents]) -> str:
     return fill_document(
         "load_page.html",
         styles=["page.css", "charts.css"],
-        script="charts.js",
+        scripts=["charts.js"],
         title=" | ".join(contents.title for contents in found),
         runs=[_view(contents) for contents in found],
         pairings=[],
@@ -64,7 +64,7 @@ def draw_load_comparison(found: Sequence[LoadPairing]) -> str:
     return fill_document(
         "load_page.html",
         styles=["page.css", "charts.css"],
-        script="charts.js",
+        scripts=["charts.js"],
         title="comparison",
         runs=[],
         pairings=[_pairing(pairing) for pairing in found],

@@ -14,6 +14,7 @@ from steelyard.report.comparison import Measured, Pairing
 from steelyard.report.contents import Contents, known_extractor, title_of
 from steelyard.report.documents import fill_document
 from steelyard.report.doubts import doubt_run
+from steelyard.report.judgement_charts import draw_judgements
 from steelyard.report.overview import Overview
 from steelyard.report.pictures import Finder, Thumbnails
 from steelyard.report.samples import (
@@ -23,10 +24,12 @@ from steelyard.report.samples import (
     figures_of,
     marked,
     score_text,
+    tabulate_verdicts,
     turns_of,
     value_text,
 )
 from steelyard.report.scores import EXTRACTION, NO_ANSWER, by_metric, numbers_of
+from steelyard.report.sounds import Clips, SoundFinder
 from steelyard.report.spending import size, tell_cost, tell_times
 from steelyard.report.tables import Figure, decimals_of
 from steelyard.report.verdicts import doubt_pairing, tell_verdicts
@@ -40,15 +43,16 @@ _FILTERS = {
     "right": "right",
     "none": "no answer taken out",
     "failed": "failed",
+    "far": "furthest from people",
 }
 
 
 def draw_page(found: Sequence[Contents]) -> str:
     """The page of one or several runs."""
-    thumbnails = Thumbnails()
-    runs = [_view(contents, thumbnails) for contents in found]
+    thumbnails, clips = Thumbnails(), Clips()
+    runs = [_view(contents, thumbnails, clips) for contents in found]
     title = " | ".join(contents.title for contents in found)
-    return _draw(title, runs=runs, overview=_overview(found), pictures=thumbnails)
+    return _draw(title, runs=runs, overview=_overview(found), pictures=thumbnails, clips=clips)
 
 
 def draw_comparison(pairings: Sequence[Pairing]) -> str:
@@ -62,13 +66,17 @@ def _draw(
     runs: Sequence[Any] = (),
     overview: Any = None,
     pictures: Thumbnails | None = None,
+    clips: Clips | None = None,
     pairings: Sequence[Any] = (),
 ) -> str:
+    encoded = clips.encoded if clips is not None else []
     return fill_document(
         "page.html",
-        styles=["page.css"],
-        script="page.js",
+        styles=["page.css", "charts.css"],
+        scripts=["page.js", "sounds.js"],
         drawn=pictures.style() if pictures is not None else "",
+        heard=bool(encoded),
+        encoded=encoded,
         title=title,
         runs=runs,
         overview=overview,
@@ -102,15 +110,24 @@ def _overview(found: Sequence[Contents]) -> dict[str, Any] | None:
     }
 
 
-def _view(contents: Contents, thumbnails: Thumbnails) -> dict[str, Any]:
+def _view(contents: Contents, thumbnails: Thumbnails, clips: Clips) -> dict[str, Any]:
     about = contents.run.about
-    finder = Finder(contents.run)
+    finder, sounds = Finder(contents.run), SoundFinder(contents.run)
     before = thumbnails.left_out
     extract = known_extractor(contents.run)
     numbers = numbers_of(contents.results)
     first = next((result.metric for result in numbers), None)
     thumbnails.add(finder, contents.kept)
-    samples = [_sample(record, extract, first, finder, thumbnails) for record in contents.kept]
+    # Those that are the furthest off are heard first, should there be no room for all.
+    clips.add(sounds, sorted(contents.kept, key=lambda record: record.index not in contents.furthest))
+    samples = [
+        {
+            **_sample(record, extract, first, finder, thumbnails, far=record.index in contents.furthest),
+            "sounds": clips.of(sounds, record),
+            "far": contents.furthest.get(record.index, ""),
+        }
+        for record in contents.kept
+    ]
     states = {state for sample in samples for state in sample["states"].split()}
     verdict = "complete" if contents.complete else "not complete"
     return {
@@ -134,6 +151,8 @@ def _view(contents: Contents, thumbnails: Thumbnails) -> dict[str, Any]:
         "times": list(tell_times(contents)),
         "cost": list(tell_cost(contents)),
         "samples": samples,
+        "unheard": list(clips.remarks()),
+        "charts": list(draw_judgements(contents.judged)),
         "unpictured": thumbnails.left_out - before,
         "filters": [(v, text) for v, text in _FILTERS.items() if v == "all" or v in states],
         "unshown": f"{contents.answers - len(samples):,}" if contents.answers > len(samples) else "",
@@ -209,24 +228,33 @@ def _command(about: Mapping[str, Any]) -> str:
 
 
 def _sample(
-    record: Record, extract: Extractor | None, first: str | None, finder: Finder, thumbnails: Thumbnails
+    record: Record,
+    extract: Extractor | None,
+    first: str | None,
+    finder: Finder,
+    thumbnails: Thumbnails,
+    *,
+    far: bool,
 ) -> dict[str, Any]:
     response, target = record.response, record.sample.target
     found = extraction_of(record, extract)
-    scores = [(name, score_text(score)) for name, score in record.scores.items()]
+    # The statistics of a metric over a whole set say nothing to a reader.
+    scores = [(k, score_text(v)) for k, v in record.scores.items() if not isinstance(v, (list, tuple))]
     states, verdict, tone = _states(record, first)
-    turns = [(turn.role, _cut(turn.text)) for turn in turns_of(record.request.prompt, finder)]
+    turns = [(turn.role, _cut(turn.text)) for turn in turns_of(record.request.prompt, finder, named=False)]
+    said = tabulate_verdicts(record)
     answer = "" if response.error is not None else response.text
     return {
         "id": record.request.id,
-        "states": states,
+        "states": f"{states} far" if far else states,
         "verdict": verdict,
         "tone": tone,
         "asked": _excerpt(asked_of(record)),
         "answered": _excerpt(response.error or _told(answer, found) or chosen_of(record)),
         "pictures": thumbnails.of(finder, record),
         "turns": [{"role": role, "text": text} for role, text in turns],
-        "target": None if target is None else _cut(value_text(target)),
+        "said": said,
+        "target": None if target is None or said else _cut(value_text(target)),
         "error": response.error,
         "pieces": [(_cut(piece), taken) for piece, taken in marked(answer, found)] if answer else [],
         "rule": record.scores.get(EXTRACTION) or "",

@@ -15,7 +15,9 @@ from steelyard.metrics.base import Metric, name_of
 from steelyard.metrics.choices import begins_otherwise
 from steelyard.metrics.extraction import Extraction, Extractor
 from steelyard.report.contents import is_known, pace_of
+from steelyard.report.judgements import Verdict, verdicts_of
 from steelyard.report.pictures import Finder
+from steelyard.report.sounds import SoundFinder, is_sound, sounds_of
 from steelyard.report.spending import facts_of, rate, seconds
 from steelyard.store import Run
 from steelyard.types import Cost, Prompt, Record, Response, Score
@@ -30,14 +32,23 @@ class Turn(NamedTuple):
     text: str
 
 
-def turns_of(prompt: Prompt, finder: Finder | None = None) -> list[Turn]:
-    """A prompt as turns of text; what is not text is named, pictures with their size where they are found."""
+def turns_of(
+    prompt: Prompt, finder: Finder | None = None, sounds: SoundFinder | None = None, *, named: bool = True
+) -> list[Turn]:
+    """A prompt as turns of text; what is not text is named, with its size or its length where it is found.
+
+    Of a mapping with sounds each entry is a turn; those that are sounds only where they shall be `named`.
+    """
     if isinstance(prompt, str):
         return [Turn("", prompt)]
     if isinstance(prompt, Mapping):
-        return [Turn("", _as_json(prompt))]
+        if not any(map(is_sound, prompt.values())):
+            return [Turn("", _as_json(prompt))]
+        given = prompt.items() if named else [(k, v) for k, v in prompt.items() if not is_sound(v)]
+        return [Turn(str(key), _entry(value, finder, sounds)) for key, value in given if value]
     return [
-        Turn(str(_field(turn, "role") or ""), _content(_field(turn, "content"), finder)) for turn in prompt
+        Turn(str(_field(turn, "role") or ""), _content(_field(turn, "content"), finder, sounds))
+        for turn in prompt
     ]
 
 
@@ -46,16 +57,21 @@ def asked_of(record: Record) -> str:
     asked, prompt = record.sample.input, record.request.prompt
     if isinstance(asked, str) and asked:
         return asked
+    if isinstance(prompt, Mapping) and any(map(is_sound, prompt.values())):
+        texts = [turn.text for turn in turns_of(prompt, named=False)]
+        return texts[0] if texts else ", ".join(_name_sound(stored) for _, stored in sounds_of(prompt))
     if isinstance(prompt, (str, Mapping)) or not prompt:
         return value_text(asked)
     content = _field(prompt[-1], "content")
     parts = [part for part in content if _kind(part) == "text"] if isinstance(content, list) else content
-    return _content(parts, None)
+    return _content(parts, None, None)
 
 
 def chosen_of(record: Record) -> str:
     """The likeliest choice and its share of all, or that there is none; scores of no choices as they are."""
     scores, choices = record.response.scores, record.request.choices
+    if isinstance(scores, Mapping) and scores:
+        return ", ".join(map(_tell_scores, verdicts_of(record)))
     if not scores or not choices or isinstance(scores, Mapping) or len(scores) != len(choices):
         return value_text(scores or "")
     if begins_otherwise(record.response):
@@ -151,22 +167,66 @@ def marked(text: str, found: Extraction | None) -> Iterator[tuple[str, bool]]:
             yield piece, taken
 
 
-def _content(content: Any, finder: Finder | None) -> str:
+def tabulate_verdicts(record: Record) -> list[list[str]]:
+    """Named scores as rows of texts, the first of them the head: of both sides, and what people said."""
+    verdicts = verdicts_of(record)
+    if not verdicts:
+        return []
+    paired = any(one.second is not None for one in verdicts)
+    peopled = any(one.people for one in verdicts)
+    sides = ["a", "b", "the model prefers"] if paired else ["the model"]
+    rows = [["", *sides, *(["people prefer" if paired else "people"] if peopled else [])]]
+    for one in verdicts:
+        said = [_amount(one.first), _amount(one.second), _preferred(one)] if paired else [_amount(one.first)]
+        rows.append([one.name, *said, *([one.people or "–"] if peopled else [])])
+    return rows
+
+
+def _preferred(verdict: Verdict) -> str:
+    if verdict.first is None or verdict.second is None:
+        return "–"
+    if verdict.first == verdict.second:
+        return "neither"
+    return "a" if verdict.first > verdict.second else "b"
+
+
+def _tell_scores(verdict: Verdict) -> str:
+    sides = [_amount(side) for side in (verdict.first, verdict.second) if side is not None]
+    return f"{verdict.name} {' : '.join(sides) or '–'}"
+
+
+def _amount(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"
+
+
+def _entry(value: Any, finder: Finder | None, sounds: SoundFinder | None) -> str:
+    """A value of a prompt that is a mapping."""
+    return _part(value, finder, sounds) if _kind(value) else value_text(value)
+
+
+def _content(content: Any, finder: Finder | None, sounds: SoundFinder | None) -> str:
     if isinstance(content, str):
         return content
     if not isinstance(content, (list, tuple)):
         return _as_json(content)
-    return "\n".join(_part(part, finder) for part in content)
+    return "\n".join(_part(part, finder, sounds) for part in content)
 
 
-def _part(part: Any, finder: Finder | None) -> str:
+def _part(part: Any, finder: Finder | None, sounds: SoundFinder | None) -> str:
     kind, data = _kind(part), _field(part, "data")
     if kind == "text":
         return str(data if data is not None else _field(part, "text"))
     if kind == "image" and finder is not None:
         return f"[image {finder.find(data)}]"
-    name = data.get("image") if isinstance(data, Mapping) else None
+    if kind == "audio" and sounds is not None:
+        return f"[audio {sounds.find(data)}]"
+    name = data.get(kind) if isinstance(data, Mapping) else None
     return f"[{kind or 'part'}{f' {name}' if name else ''}]"
+
+
+def _name_sound(stored: Any) -> str:
+    name = stored.get("audio") if isinstance(stored, Mapping) else None
+    return str(name or "sound")
 
 
 def _kind(part: Any) -> Any:

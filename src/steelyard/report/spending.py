@@ -8,6 +8,7 @@ from typing import Any
 
 from steelyard.metrics.estimates import quantile
 from steelyard.report.contents import Contents
+from steelyard.report.model_spending import tell_model
 from steelyard.report.tables import Cell, Figure, Table
 
 _POINTS = {"median": 0.5, "p90": 0.9, "p99": 0.99, "most": 1.0}
@@ -26,7 +27,8 @@ class Spending:
     `latency`, `ttft` and `pace` (tokens a second) are told by their median, percentiles and most;
     `cpu_each` and `joules_each` are means. The answers a second are those that did not fail. `tokens`
     are those of the answers that were asked and counted; `price` is what they cost, in the currency of
-    the table it is from. What a cache knew was not spent again.
+    the table it is from. What a cache knew was not spent again. `model` is what the model says that it
+    spent, by what it was spent on.
     """
 
     load: Mapping[str, Any] | None
@@ -42,6 +44,7 @@ class Spending:
     uncounted: int
     price: float | None
     currency: str | None
+    model: Mapping[str, Any] | None = None
 
 
 def spending_of(contents: Contents) -> Spending:
@@ -66,6 +69,7 @@ def spending_of(contents: Contents) -> Spending:
         uncounted=contents.answers - contents.known - contents.counted,
         price=_price_of(contents),
         currency=contents.price.currency if contents.price else None,
+        model=about.get("spent") or None,
     )
 
 
@@ -121,6 +125,8 @@ def tell_cost(contents: Contents) -> Iterator[tuple[str, str]]:
         yield "GPU energy an answer", joules(spent.joules_each)
     if spent.cost["sittings"] > 1:
         yield "sittings", str(spent.cost["sittings"])
+    if spent.model:
+        yield from tell_model(spent.model, spent.cost["wall"])
 
 
 def facts_of(cost: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -14,6 +14,12 @@ def describe_report(parser: Parser) -> None:
     add = parser.add_argument
     add_field(add)
     add_prices(add)
+    add(
+        "--leaderboard",
+        metavar="FILE",
+        type=Path,
+        help="also write the runs' models as a table by --by: .csv, .md, .tex (LaTeX) or .html",
+    )
     add("--answers", metavar="FILE", type=Path, help="also write id;model_answer of one run as CSV")
     add("--stage", dest="stage_name", metavar="NAME", help="of a load run: this stage, by name or number")
     add("--steady", action="store_true", help="of a load run: while the load stood still, if it did")
