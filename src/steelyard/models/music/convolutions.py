@@ -5,6 +5,7 @@ decibels (chunks, 128, M) → frames (chunks, T, dim), T a quarter of M (rounded
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -49,10 +50,11 @@ class Front(nn.Module):  # type: ignore[misc]
 
     def forward(self, decibels: Tensor) -> Tensor:
         """Frames (chunks, T, dim)."""
-        image = self.conv(decibels[:, None])
+        image = self.conv(decibels[:, None].contiguous(memory_format=torch.channels_last))
         return self.linear(image.permute(0, 3, 1, 2).flatten(2))
 
     def fold(self) -> None:
-        """Put the norms of all blocks into their convolutions."""
+        """Put the norms of all blocks into their convolutions, and lay these out as they are fastest."""
         for block in self.conv:
             block.fold()
+        self.conv.to(memory_format=torch.channels_last)

@@ -99,7 +99,6 @@ class Unchanged(nn.Module):  # type: ignore[misc]
 
 def make_downsampler(how: Downsample, dim: int) -> nn.Module:
     """The module for one entry of the configuration."""
-    options = {"kernel": how.kernel_size, "norm": how.use_layernorm}
     if how.kind == "mean":
         return Mean(how.factor)
     if how.kind == "mean+mlp":
@@ -107,9 +106,11 @@ def make_downsampler(how: Downsample, dim: int) -> nn.Module:
     # The weights of these lie in a checkpoint for a factor of 1 too, and do nothing.
     if how.kind == "none" or how.factor == 1:
         return Unchanged()
+    kernel, norm = how.kernel_size, how.use_layernorm
     if how.kind == "conv":
-        return Repeated(Stage(dim, how.factor, **options), how.stage)
-    return Twice(dim, split_factor(how.factor), **options, gated=how.kind == "gluconv*2+pw")
+        return Repeated(Stage(dim, how.factor, kernel=kernel, norm=norm), how.stage)
+    strides, gated = split_factor(how.factor), how.kind == "gluconv*2+pw"
+    return Twice(dim, strides, kernel=kernel, norm=norm, gated=gated)
 
 
 def split_factor(factor: int) -> tuple[int, int]:

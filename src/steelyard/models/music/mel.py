@@ -43,20 +43,21 @@ class Mel(nn.Module):  # type: ignore[misc]
             windows = padded.unfold(1, WINDOW, self.hop)[:, : chunks.shape[1] // self.hop]
             step = _WINDOWS_ON_CPU if chunks.device.type == "cpu" else _WINDOWS_ELSEWHERE
             step = max(1, step // len(chunks))
-            energies = [
-                self._energies(windows[:, begin : begin + step]) for begin in range(0, windows.shape[1], step)
+            parts = [
+                self._listen(windows[:, begin : begin + step]) for begin in range(0, windows.shape[1], step)
             ]
-            normed = (to_decibels(torch.cat(energies, dim=1)) - self.mean) / self.deviation
-        return normed.transpose(1, 2)
+        return torch.cat(parts, dim=1).transpose(1, 2)
 
-    def _energies(self, windows: Tensor) -> Tensor:
-        """The energy in each band (chunks, windows, bands)."""
-        spectrum = torch.fft.rfft(windows * self.window)
+    def _listen(self, windows: Tensor) -> Tensor:
+        """Normed decibels of some windows (chunks, windows, bands)."""
+        spectrum = torch.fft.rfft(windows * self.window).flatten(0, 1)
         power = spectrum.real.square()
         power.addcmul_(spectrum.imag, spectrum.imag)
-        return torch.cat(
-            [power[..., bins] @ self.filters[bins, bands] for bins, bands in self._groups], dim=-1
+        energies = torch.cat(
+            [power[:, bins] @ self.filters[bins, bands] for bins, bands in self._groups], dim=1
         )
+        normed = to_decibels(energies).sub_(self.mean).div_(self.deviation)
+        return normed.unflatten(0, windows.shape[:2])
 
 
 def make_filters() -> Tensor:
@@ -85,4 +86,4 @@ def find_groups(filters: Tensor) -> list[tuple[slice, slice]]:
 
 def to_decibels(energies: Tensor) -> Tensor:
     """Energies on a scale of loudness, silence at -100."""
-    return energies.clamp(min=_FLOOR).log10().mul(10.0)
+    return energies.clamp(min=_FLOOR).log10_().mul_(10.0)
