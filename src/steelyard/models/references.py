@@ -3,11 +3,13 @@
 embedded                       a built-in name, or one that a package registers
 ./folder, org/name             a Hugging Face model, here or on the hub
 ./weights.gguf                 a GGUF file
+./model.safetensors            a music reward model, or the folder of one with its config.yaml
 http://host:8000               a service, which is asked what it speaks
 http://host:8000/predict       a service of plain lists, or of wire=…
 http://host:8000/v1            a service that speaks the OpenAI protocol
 unix:///run/llm.sock:/v1       the same, on a socket of this machine
 ./file.py:Shout, pkg.mod:ask   a Model class, any class, a function, an object
+./file.py:Mine                 a class that judges music: sr and score_batch(inputs, batch_size, max_dur)
 pkg.mod                        a module with load_model()
 """
 
@@ -26,7 +28,9 @@ from steelyard.errors import ModelError, SteelyardError, UsageError, describe
 from steelyard.meter import Meter
 from steelyard.models.base import Model
 from steelyard.models.functions import FunctionModel
+from steelyard.models.music.opening import is_reward_checkpoint
 from steelyard.models.predictors import Predictor, is_predictor, name_after
+from steelyard.models.scorers import Scorer, is_scorer, open_scorer
 from steelyard.plugins import call_with, is_reference, resolve
 
 _HUB = re.compile(r"[\w.-]+/[\w.-]+")
@@ -67,13 +71,17 @@ def _open(ref: Any, options: Mapping[str, Any]) -> Model:
 
 def _is_path(ref: str) -> bool:
     path = Path(ref).expanduser()
-    named = ref.startswith((".", "/", "~")) or ref.endswith(".gguf")
-    return (named and not is_reference(ref)) or (path.is_dir() and (path / "config.json").is_file())
+    named = ref.startswith((".", "/", "~")) or ref.endswith((".gguf", ".safetensors"))
+    if named and not is_reference(ref):
+        return True
+    return path.is_dir() and ((path / "config.json").is_file() or is_reward_checkpoint(path))
 
 
 def _from_path(path: Path, options: Mapping[str, Any]) -> Model:
     if path.suffix == ".gguf":
         return _as_model(resolve("models", "gguf"), {"path": path, **options})
+    if is_reward_checkpoint(path):
+        return _as_model(resolve("models", "music-reward"), {"checkpoint": path, **options})
     if not path.is_dir():
         raise ModelError(
             f"there is no model folder {path}", hint="it needs config.json, tokenizer and weights"
@@ -119,7 +127,9 @@ def _from_module(name: str, options: Mapping[str, Any]) -> Model:
 
 
 def _hang(thing: Any, *, batched: bool | None = None) -> Model:
-    """A function, or an object that predicts, as a model."""
+    """A function, or an object that predicts or judges, as a model."""
+    if is_scorer(thing):
+        return Scorer(thing)
     return Predictor(thing) if is_predictor(thing) else FunctionModel(thing, batched=batched)
 
 
@@ -128,15 +138,21 @@ def _as_model(found: Any, options: Mapping[str, Any]) -> Model:
         if options:
             raise UsageError(f"{found.name} is a model already", hint="options go to its class or function")
         return found
+    if inspect.isclass(found) and is_scorer(found) and not issubclass(found, Model):
+        scorer: Model = _opened(found.__name__, open_scorer, found, options)
+        return scorer
     if inspect.isclass(found) or _makes_models(found):
         made = _call(found, name_after(found, options) if is_predictor(found) else options)
         if is_predictor(made) and not isinstance(made, Model):
             made = Predictor(made)
+        elif is_scorer(made) and not isinstance(made, Model):
+            made = Scorer(made)
         if not isinstance(made, Model):
             return FunctionModel(made)
         made.options = {name: value for name, value in options.items() if name not in ("path", "url")}
         return made
-    return _made(Predictor if is_predictor(found) else FunctionModel, found, options)
+    kind = Scorer if is_scorer(found) else Predictor if is_predictor(found) else FunctionModel
+    return _made(kind, found, options)
 
 
 def _makes_models(found: Any) -> bool:
@@ -155,8 +171,13 @@ def _made(make: Callable[..., Model], thing: Any, options: Mapping[str, Any]) ->
 def _call(make: Callable[..., Any], options: Mapping[str, Any], *arguments: Any) -> Any:
     """Call with options from outside; a failure says whose it is."""
     name = getattr(make, "__name__", str(make))
+    return _opened(name, call_with, name, make, options, *arguments)
+
+
+def _opened(name: str, open_it: Callable[..., Any], *arguments: Any) -> Any:
+    """What is opened; a failure says what could not be."""
     try:
-        return call_with(name, make, options, *arguments)
+        return open_it(*arguments)
     except SteelyardError:
         raise
     except Exception as error:

@@ -46,7 +46,7 @@ Scored = Union[Mapping[str, float], str]
 class RewardModel(LocalModel):
     """Judges pieces of music. Write `score`; the rest is there."""
 
-    max_dur: float | None = None
+    most_seconds: float | None = None
     """How many seconds of a sound it listens to at most."""
 
     _pieces = _repeated = 0
@@ -58,7 +58,7 @@ class RewardModel(LocalModel):
 
     def batch(self, requests: Sequence[Request]) -> list[Response]:
         """Score the pieces of all requests, equal ones once."""
-        asked = [_look_at(request) for request in requests]
+        asked = [look_at(request) for request in requests]
         pieces = {mark_of(side): side for sides in asked for side in sides if isinstance(side, Piece)}
         scored = self._score_all(pieces, alone=len(requests) == 1)
         self._pieces += len(pieces)
@@ -68,7 +68,8 @@ class RewardModel(LocalModel):
         for sides in asked:
             marks = [None if isinstance(side, str) else mark_of(side) for side in sides]
             judged = [side if isinstance(side, str) else scored[mark] for side, mark in zip(sides, marks)]
-            responses.append(_respond(judged, [lasting.get(mark) for mark in marks]))
+            remarks = ["" if isinstance(side, str) else side.audio.remark for side in sides]
+            responses.append(_respond(judged, [lasting.get(mark) for mark in marks], remarks))
             self._repeated += sum(mark is not None for mark in marks)
         self._repeated -= len(pieces)
         return responses
@@ -92,7 +93,7 @@ class RewardModel(LocalModel):
             # Several requests are halved by whoever asks, till the one at fault is alone.
             if not alone:
                 raise
-            failure = describe(error)
+            failure = str(error) if isinstance(error, SteelyardError) else describe(error)
             if len(pieces) == 1:
                 return dict.fromkeys(pieces, failure)
             one_by_one = [self._score_all({mark: piece}, alone=True) for mark, piece in pieces.items()]
@@ -111,10 +112,10 @@ class RewardModel(LocalModel):
         """How much of a piece was listened to, where that is known."""
         if isinstance(scores, str):
             return None
-        # Of samples in memory nobody may have said how fast they follow each other.
         with contextlib.suppress(SteelyardError):
-            seconds = float(piece.audio.seconds())
-            return round(seconds if self.max_dur is None else min(seconds, self.max_dur), 3)
+            seconds: float | None = piece.audio.seconds()
+            if seconds is not None:
+                return round(seconds if self.most_seconds is None else min(seconds, self.most_seconds), 3)
         return None
 
 
@@ -134,7 +135,7 @@ def _mark(sound: Sound | None) -> Hashable:
     return str(sound.path) if sound.path is not None else id(sound)
 
 
-def _look_at(request: Request) -> list[Piece | str]:
+def look_at(request: Request) -> list[Piece | str]:
     """The pieces of a request, or what is wrong with each of them."""
     sides: list[Piece | str] = []
     try:
@@ -192,7 +193,7 @@ def _check(name: str, scores: Any) -> Scored:
     if isinstance(scores, str):
         return scores
     if not isinstance(scores, Mapping) or not scores:
-        return f"{name} gave {type(scores).__name__} for a piece, not its scores by name"
+        return f"{name} gave a {type(scores).__name__} for a piece, not its scores by name"
     found: dict[str, float] = {}
     for key, value in scores.items():
         try:
@@ -204,7 +205,7 @@ def _check(name: str, scores: Any) -> Scored:
     return found
 
 
-def _respond(judged: Sequence[Scored], seconds: Sequence[float | None]) -> Response:
+def _respond(judged: Sequence[Scored], seconds: Sequence[float | None], remarks: Sequence[str]) -> Response:
     errors = [one if isinstance(one, str) else None for one in judged]
     scores = {
         f"{key}{ending}": value
@@ -215,8 +216,7 @@ def _respond(judged: Sequence[Scored], seconds: Sequence[float | None]) -> Respo
     said = [
         why if len(judged) == 1 else f"side {side}: {why}" for (side, _), why in zip(_SIDES, errors) if why
     ]
-    return Response(
-        scores=scores or None,
-        error="; ".join(said) or None,
-        raw={"valid": [not why for why in errors], "errors": errors, "seconds": list(seconds)},
-    )
+    raw = {"valid": [not why for why in errors], "errors": errors, "seconds": list(seconds)}
+    if any(remarks):
+        raw["remarks"] = list(remarks)
+    return Response(scores=scores or None, error="; ".join(said) or None, raw=raw)
