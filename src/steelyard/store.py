@@ -25,6 +25,7 @@ import msgspec
 from steelyard.errors import DataError, RunMismatch, StoreError, UsageError
 from steelyard.media.images import Image, as_image
 from steelyard.media.pixels import is_picture
+from steelyard.media.sounds import Sound
 from steelyard.types import Record, Request, Sample
 
 try:
@@ -42,6 +43,8 @@ def _plain(value: Any) -> Any:
         return str(value)
     if isinstance(value, Image) or is_picture(value):
         return as_image(value).reference()
+    if isinstance(value, Sound):
+        return value.reference()
     if hasattr(value, "tolist"):
         return value.tolist()
     if hasattr(value, "isoformat"):

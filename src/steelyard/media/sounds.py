@@ -15,6 +15,7 @@ import os
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from math import isfinite
 from os import PathLike
 from pathlib import Path
@@ -45,6 +46,8 @@ _BYTES = (bytes, bytearray, memoryview)
 _FIELDS = ("bytes", "path", "audio", "input_audio", "audio_url", "data", "url", "file", "source")
 # An array with more channels than this and fewer samples has its channels last.
 _MOST_CHANNELS = 64
+_KEPT_SECONDS = 120
+_HIGHEST_FLAC_RATE = 655_350
 
 _FORMATS = (
     (b"ID3", "mp3"),
@@ -254,6 +257,23 @@ def write_wave(wave: NDArray[np.float32], rate: int) -> bytes:
     layout = struct.pack("<IHHIIHH", 16, 1, 1, rate, 2 * rate, 2, 16)
     head = b"RIFF" + struct.pack("<I", 36 + len(body)) + b"WAVEfmt " + layout
     return head + b"data" + struct.pack("<I", len(body)) + body
+
+
+def encode_sound(sound: Sound) -> tuple[bytes, str]:
+    """A sound as a file that anybody plays, and the suffix of its name; of samples the first minutes."""
+    if sound.array is None:
+        content = sound.read()
+        return content, f".{find_format(content)}"
+    if sound.rate is None:
+        raise DataError(f"{sound.name} has no rate", hint="Sound(array, rate=…)")
+    wave = sound.load(sound.rate, seconds=_KEPT_SECONDS)
+    if find_spec("soundfile") is None or sound.rate > _HIGHEST_FLAC_RATE:
+        return write_wave(wave, sound.rate), ".wav"
+    import soundfile
+
+    file = io.BytesIO()
+    soundfile.write(file, wave, sound.rate, format="FLAC", subtype="PCM_16")
+    return file.getvalue(), ".flac"
 
 
 def read_sound(sound: Any) -> dict[str, str]:

@@ -5,8 +5,8 @@
     answer(cached, requests)                # not asked again: raw["cached"] is True, there is no timing
 
 An answer is found again where all is equal that shapes it: the model with its wire, address and options,
-the prompt down to the content of its pictures, choices, parameters, and which of several repeats it is.
-Failures are never kept. Several processes may use one file at the same time.
+the prompt down to the content of its pictures and sounds, choices, parameters, and which of several repeats
+it is. Failures are never kept. Several processes may use one file at the same time.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ from typing import Any
 
 import msgspec
 
-from steelyard.errors import StoreError
+from steelyard.errors import DataError, StoreError
 from steelyard.media.images import Image, as_image
 from steelyard.media.pixels import is_picture
+from steelyard.media.sounds import Sound, as_sound
 from steelyard.models.base import Model
 from steelyard.types import Part, Prompt, Request, Response
 
@@ -178,7 +179,7 @@ class Cached(Model):
         """The answer that was kept, else the model's, which is kept if it is good."""
         try:
             key = self._key(request)
-        except (TypeError, ValueError, msgspec.EncodeError):
+        except (TypeError, ValueError, DataError, msgspec.EncodeError):
             # What cannot be told apart from another question cannot be found again.
             return await self.model.ask(request)
         found = self.cache.find(key)
@@ -226,29 +227,36 @@ def _is_good(request: Request, response: Response) -> bool:
 
 
 def _look_at(prompt: Prompt) -> Any:
-    """A prompt with its pictures as such, so that they are known by what they show."""
-    if isinstance(prompt, (str, Mapping)):
+    """A prompt with its pictures and sounds as such, so that they are known by what they show."""
+    if isinstance(prompt, str):
         return prompt
+    if isinstance(prompt, Mapping):
+        return {name: _shown(part) for name, part in prompt.items()}
     return [
-        {**turn, "content": [_as_picture(part) for part in content]}
+        {**turn, "content": [_shown(part) for part in content]}
         if isinstance(turn, Mapping) and isinstance(content := turn.get("content"), (list, tuple))
         else turn
         for turn in prompt
     ]
 
 
-def _as_picture(part: Any) -> Any:
-    return as_image(part.data) if isinstance(part, Part) and part.kind == "image" else part
+def _shown(part: Any) -> Any:
+    if not isinstance(part, Part) or part.kind == "text":
+        return part
+    return as_image(part.data) if part.kind == "image" else as_sound(part.data)
 
 
 def _plain(value: Any) -> Any:
-    """A picture by its content, where it is known, and whatever else JSON does not know."""
+    """A picture or a sound by its content, where it is known, and whatever else JSON does not know."""
     if isinstance(value, Image) or is_picture(value):
         image = as_image(value)
         reference = image.reference()
         if "digest" in reference:
             reference = {**reference, "image": None}
         return [reference, image.page]
+    if isinstance(value, Sound):
+        reference = value.reference()
+        return ["sound", {**reference, "audio": None} if "digest" in reference else reference]
     if isinstance(value, Path):
         return str(value)
     if hasattr(value, "tolist"):
