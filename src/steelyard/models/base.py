@@ -131,6 +131,8 @@ class LocalModel(Model):
     concurrency = 512
     batch_size: int = 32
     """The most requests in one call of `batch`."""
+    takes_batches: bool = True
+    """Whether what is asked is answered by `batch`, and in no other way."""
     batch_tokens: int | None = None
     """The most `length` in one call of `batch`, counted as longest times number."""
     metered: bool = False

@@ -71,6 +71,7 @@ class FunctionModel(LocalModel):
         if workers < 1 or batch_size < 1:
             raise UsageError(f"workers={workers}, batch_size={batch_size}", hint="both must be at least 1")
         self._pool = ThreadPoolExecutor(workers, self.name) if workers > 1 else None
+        self.takes_batches = not self._async and self._pool is None
         if self._async:
             # What it awaits is most often a service, which wants no more at a time than any other.
             self.concurrency = Model.concurrency
