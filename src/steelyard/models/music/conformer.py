@@ -23,6 +23,8 @@ _KEYS = (
     "layer_norm_eps",
     "max_source_positions",
 )
+# A part that checkpoints hold, and that nothing ever uses, must not keep the others from being built.
+_UNUSED = {"num_conv_pos_embeddings": 2, "num_conv_pos_embedding_groups": 1}
 
 
 class Rotations(nn.Module):  # type: ignore[misc]
@@ -42,9 +44,8 @@ class Rotations(nn.Module):  # type: ignore[misc]
 def make_conformer(told: Mapping[str, Any], *, dim: int, depth: int) -> nn.Module:
     """The layers for a configuration."""
     try:
-        config = Wav2Vec2ConformerConfig(
-            **{key: told[key] for key in _KEYS if key in told}, hidden_size=dim, num_hidden_layers=depth
-        )
+        known = {key: told[key] for key in _KEYS if key in told}
+        config = Wav2Vec2ConformerConfig(**known, **_UNUSED, hidden_size=dim, num_hidden_layers=depth)
         # The library's other way of attention knows nothing of relative positions.
         relative = config.position_embeddings_type == "relative"
         config._attn_implementation = "eager" if relative else "sdpa"
@@ -53,6 +54,5 @@ def make_conformer(told: Mapping[str, Any], *, dim: int, depth: int) -> nn.Modul
         raise ModelError(f"w2v2_config of the audio encoder will not do: {describe(error)}") from error
     if config.position_embeddings_type == "rotary":
         encoder.embed_positions = Rotations(encoder.embed_positions.inv_freq)
-    # Checkpoints hold it, and nothing in it is ever used.
     encoder.pos_conv_embed = nn.Identity()
     return encoder
