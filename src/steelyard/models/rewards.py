@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Union
+from typing import Any, Union, cast
 
 from steelyard.errors import ModelError, SteelyardError, UsageError, describe
 from steelyard.media.sounds import Sound, as_sound
@@ -119,6 +119,31 @@ class RewardModel(LocalModel):
         return None
 
 
+def score_pieces(
+    model: RewardModel,
+    pieces: Sequence[Piece],
+    *,
+    batch_size: int,
+    watch: Callable[[int], None] | None = None,
+) -> list[Mapping[str, float]]:
+    """The scores of pieces without an evaluation around them; raises what is wrong with one that has none.
+
+    While a batch is scored the next one is made ready; `watch` is told how many are done.
+    """
+    requests = [Request(str(place), _prompt_of(piece)) for place, piece in enumerate(pieces)]
+    found: list[Mapping[str, float]] = []
+    for begin in range(0, len(requests), batch_size):
+        if ahead := requests[begin + batch_size : begin + 2 * batch_size]:
+            model.prepare(ahead)
+        for response in model.batch(requests[begin : begin + batch_size]):
+            if response.error is not None:
+                raise ModelError(f"piece {len(found)}: {response.error}")
+            found.append(cast("Mapping[str, float]", response.scores))
+        if watch is not None:
+            watch(len(found))
+    return found
+
+
 def pieces_of(request: Request) -> tuple[Piece, ...]:
     """The piece that a request asks about, or both of a pair; raises what is wrong with them."""
     return tuple(_piece_of(_read(request), key) for key in _keys_of(request))
@@ -159,6 +184,10 @@ def _read(request: Request) -> Mapping[str, Any]:
         if key not in _KEYS:
             raise UsageError(f"a piece of music has no {key!r}", hint="it has " + ", ".join(_KEYS))
     return prompt
+
+
+def _prompt_of(piece: Piece) -> dict[str, Any]:
+    return {name: value for name, value in piece.to_dict().items() if value is not None}
 
 
 def _keys_of(request: Request) -> tuple[str, ...]:

@@ -66,14 +66,16 @@ class MusicReward(RewardModel):
         bf16: bool | None = None,
         wave_cache: str | Path | None = None,
     ) -> None:
-        _check(mode=mode, max_dur=max_dur, dur_step=dur_step, batch_size=batch_size)
+        _check(mode=mode, max_dur=max_dur, dur_step=dur_step)
+        if batch_size < 1:
+            raise UsageError(f"batch_size={batch_size}", hint="it must be more than 0")
         self.checkpoint = Path(checkpoint).expanduser()
         told = None if config is None else Path(config).expanduser()
         self.device, self.remarks = choose_device(device)
         self.network = load_network(self.checkpoint, config=told).to(self.device)
         self.remarks += tuple(self.network.remarks)
-        self.mode, self.max_dur, self.dur_step = mode, max_dur, dur_step
-        self.most_seconds = max_dur if dur_step is None else None
+        self.mode = mode
+        self.listen(max_dur=max_dur, dur_step=dur_step)
         on_cpu = self.device.type == "cpu"
         self.bf16 = not on_cpu and (self.device.type == "cuda" if bf16 is None else bf16)
         self.batch_size, self.batch_tokens = batch_size, None if on_cpu else _BATCH_SECONDS
@@ -113,6 +115,12 @@ class MusicReward(RewardModel):
             "dtype": "bfloat16" if self.bf16 else "float32",
             "versions": read_versions(adapter=False),
         }
+
+    def listen(self, *, max_dur: float | None, dur_step: float | None = None) -> None:
+        """Hear so many seconds of each piece that comes, or a stretch of so many every `dur_step`."""
+        _check(mode=self.mode, max_dur=max_dur, dur_step=dur_step)
+        self.max_dur, self.dur_step = max_dur, dur_step
+        self.most_seconds = max_dur if dur_step is None else None
 
     def length(self, request: Request) -> int:
         """Seconds of sound, where those of a whole batch wait decoded."""
@@ -239,10 +247,10 @@ def _find(plan: Plan | str, heard: Mapping[Hashable, Heard]) -> _Found | str:
     return _Found(frames, reference)
 
 
-def _check(*, mode: str, max_dur: float | None, dur_step: float | None, batch_size: int) -> None:
+def _check(*, mode: str, max_dur: float | None, dur_step: float | None) -> None:
     if mode not in MODES:
         raise UsageError(f"there is no mode {mode!r}", hint="mode=" + " or ".join(MODES))
-    for name, value in (("max_dur", max_dur), ("dur_step", dur_step), ("batch_size", batch_size)):
+    for name, value in (("max_dur", max_dur), ("dur_step", dur_step)):
         if value is not None and not value > 0:
             raise UsageError(f"{name}={value}", hint="it must be more than 0")
     if dur_step is not None and (mode != "standard" or max_dur is None):
