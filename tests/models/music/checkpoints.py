@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,7 @@ def tensor(name: str, shape: tuple[int, ...], *, seed: int) -> NDArray[Any]:
     elif "embedding" in name or "shared" in name or "attention_bias" in name:
         value = draw.standard_normal(shape)
     else:
-        value = 1.3 * draw.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))
+        value = 1.1 * draw.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))
     return value.astype(np.float32)
 
 
@@ -144,7 +145,7 @@ def tensors(shapes: Shapes, *, seed: int) -> Tensors:
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any] | None) -> dict[str, Any]:
     """A configuration with changes, mapping by mapping; a change to ... takes the key away."""
-    out = dict(base)
+    out = deepcopy(dict(base))
     for key, value in (changes or {}).items():
         if value is ...:
             out.pop(key, None)
@@ -196,9 +197,8 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path, names: Mapping[str, str])
 def save(found: Tensors, folder: Path) -> None:
     """The tensors as a folder's model.safetensors."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(
-        {name: np.ascontiguousarray(value) for name, value in found.items()}, folder / "model.safetensors"
-    )
+    plain = {name: np.array(value, order="C") for name, value in found.items()}
+    save_file(plain, folder / "model.safetensors")
 
 
 def write_json(folder: Path, stated: Mapping[str, Any]) -> None:
@@ -232,7 +232,7 @@ def reward_shapes(reward: Mapping[str, Any]) -> Shapes:
         shapes[f"null_{name}_embedding"] = (1, stated["length"], dim)
     sizes = {key: reward[key] for key in ("heads", "dim_head", "ff_mult")}
     if reward["name"] == "sanity":
-        shapes.add("eval_transformer", own_shapes(dim, 2, heads=8, dim_head=64, ff_mult=reward["ff_mult"]))
+        shapes.add("eval_transformer", own_shapes(dim, 2, heads=8, dim_head=64, ff_mult=4))
         shapes.add("scorelayer", head_shapes(dim, reward["mlp_dim"], 1))
         return shapes
     shapes.add("prompt_transformer", own_shapes(dim, reward["prompt_tf_depth"], **sizes))

@@ -15,7 +15,7 @@ from music.reference.layers import below
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-PUBLISHED = Path(__file__).parent / "published"
+PUBLISHED = Path(__file__).parents[2] / "data" / "reward-tiny"
 ITEMS = json.loads((PUBLISHED / "expected.json").read_text())["items"]
 
 
