@@ -23,7 +23,7 @@ from steelyard.data.rows import BadRow
 from steelyard.errors import DataError
 from steelyard.metrics.base import Metric, is_about, name_of
 from steelyard.metrics.preferences import TIED
-from steelyard.metrics.scoring import scores_of
+from steelyard.metrics.scoring import Scorer
 from steelyard.metrics.summary import Result, Summary
 from steelyard.tasks.rewards import METRICS
 from steelyard.types import Record, Request, Sample
@@ -32,7 +32,7 @@ CORRELATIONS = {"SRCC": "srcc", "LCC": "lcc", "K-Tau": "ktau"}
 ACCURACY = "ACC"
 NUMBERS = (*CORRELATIONS, ACCURACY)
 # What of a data set is compared, and by which metrics.
-_METRICS = {name_of(metric): metric for metric in METRICS}
+_METRICS: dict[str, Metric] = {name_of(metric): metric for metric in METRICS}
 _TASKS: Mapping[str, Mapping[str, str]] = {
     "PAM": {"musicality": "", "alignment": ""},
     "MusicEval": {"musicality": "", "alignment": ""},
@@ -75,7 +75,8 @@ def measure_rows(rows: Iterable[Mapping[str, Any]], settings: Settings) -> Measu
         for cell, metrics in _cells_of(record.sample, settings):
             if cell not in cells:
                 cells[cell] = Summary(metrics)
-            cells[cell].add(replace(record, scores=scores_of(metrics, record.sample, record.response)))
+            scores, _ = Scorer(metrics).begin(record.sample, record.response)
+            cells[cell].add(replace(record, scores=scores))
     results = {
         cell: {result.metric: result for result in cells[cell].results()}
         for cell in sorted(cells, key=_order)
@@ -98,7 +99,7 @@ def _record_of(row: Mapping[str, Any], number: int) -> Record:
     try:
         sample = make_music(Fields(told), Place(number, "", number))
     except BadRow as bad:
-        raise DataError(f"row {number + 1} of the results has not {bad.wanted}", hint=str(bad.found)) from bad
+        raise DataError(f"row {number + 1} of the results: {bad}", hint=bad.hint) from bad
     meta = {**sample.meta, "dataset": row.get("benchmark_dataset") or sample.meta.get("dataset", "")}
     if BIN in row:
         meta["duration"] = row[BIN]

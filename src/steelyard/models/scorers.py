@@ -43,21 +43,24 @@ def is_scorer(thing: Any) -> bool:
     return callable(getattr(thing, "score_batch", None))
 
 
-def open_scorer(make: type, options: Mapping[str, Any]) -> Scorer:
-    """Make an object of a class with its options, and the reward model that asks it."""
+def open_scorer(make: type, options: Mapping[str, Any], *, asked: Mapping[str, Any] | None = None) -> Scorer:
+    """Make an object of a class with its options, and the reward model that asks it.
+
+    How it is asked (max_dur, batch_size, score_kwargs) stands among the options too, or all of it in `asked`.
+    """
     lacking = sorted(getattr(make, "__abstractmethods__", ()))
     if lacking or not is_scorer(make):
         raise _incomplete(make.__name__, lacking or ["score_batch"])
     parameters = inspect.signature(make).parameters.values()
     takes = {p.name for p in parameters if p.kind is not p.VAR_KEYWORD}
     takes_all = len(takes) < len(parameters)
-    own = {name: options[name] for name in _OWN if name in options}
+    own = {name: options[name] for name in _OWN if name in options} if asked is None else {}
     given = {
         name: value
         for name, value in options.items()
         if name in takes or (name not in own and (takes_all or name not in _OFFERED))
     }
-    scorer = Scorer(call_with(make.__name__, make, given), **own)
+    scorer = Scorer(call_with(make.__name__, make, given), **(own if asked is None else asked))
     scorer.options = dict(options)
     return scorer
 
@@ -144,7 +147,7 @@ class Scorer(RewardModel):
         import numpy as np
 
         asked = {"batch_size": self.batch_size, "max_dur": self.max_dur}
-        given = self._thing.score_batch(pieces, **asked, **self._kwargs)
+        given = self._thing.score_batch(pieces, **{**asked, **self._kwargs})
         if hasattr(given, "detach"):
             # Neither what lies on another device nor bfloat16 is known to numpy.
             given = given.detach().cpu().double()
