@@ -8,7 +8,8 @@ network.score(list(heard), [Prompted(text, lyrics)])     alignment and musicalit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -58,7 +59,7 @@ class RewardNetwork(nn.Module):  # type: ignore[misc]
 
     def hear(self, chunks: Tensor) -> Tensor:
         """The frames (chunks, T, dim) of chunks of equal length (chunks, S)."""
-        with torch.inference_mode():
+        with torch.inference_mode(), exact_convolutions(self.device):
             return self.audio_module(chunks.to(self.device))
 
     def read(self, texts: Sequence[str]) -> list[Tensor]:
@@ -77,6 +78,20 @@ class RewardNetwork(nn.Module):  # type: ignore[misc]
             if not heard:
                 return torch.zeros(0, 2, device=self.device)
             return self.judge(heard, prompts)
+
+
+@contextmanager
+def exact_convolutions(device: Any) -> Iterator[None]:
+    """Have a graphics card round no more than float32 does, unless it computes in less anyway."""
+    if device.type != "cuda" or torch.is_autocast_enabled("cuda"):
+        yield
+        return
+    rounding = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = rounding
 
 
 def load_network(checkpoint: str | Path, *, config: str | Path | None = None) -> RewardNetwork:
@@ -169,11 +184,7 @@ def _gather(
     weights.add(muq.weights(fetch=fetch), _name_of_muq)
     if text is not None:
         weights.add(text.weights(fetch=fetch), _name_of_text)
-    if text is None or design.t5 is None:
-        renew = design.lora is not None
-        weights.add(mulan.weights(fetch=fetch), partial(_name_of_mulan, renewed=renew))
-    else:
-        weights.add(mulan.weights(fetch=fetch), partial(_name_of_mulan, texts=False))
+    weights.add(mulan.weights(fetch=fetch), partial(_name_of_mulan, design=design))
     weights.add([checkpoint], str)
     return weights
 
@@ -186,10 +197,10 @@ def _name_of_text(key: str) -> str:
     return f"text_module.model.{key.removeprefix('roberta.')}"
 
 
-def _name_of_mulan(key: str, *, texts: bool = True, renewed: bool = False) -> str | None:
-    if key.startswith("mulan.audio."):
-        return f"audio_module.{key[len('mulan.audio.') :]}"
-    if not texts or not key.startswith("mulan.text."):
+def _name_of_mulan(key: str, *, design: Design) -> str | None:
+    whole, part, rest = (*key.split(".", 2), "", "")[:3]
+    if whole != "mulan" or part not in {"audio", "text"}:
         return None
-    name = f"text_module.{key[len('mulan.text.') :]}"
-    return None if renewed and name.startswith("text_module.transformer.") else name
+    # Of another text encoder nothing is in this file, and the layers behind an adapted one were made anew.
+    renewed = design.lora is not None and rest.startswith("transformer.")
+    return None if part == "text" and (design.t5 is not None or renewed) else f"{part}_module.{rest}"

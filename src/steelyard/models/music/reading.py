@@ -48,9 +48,10 @@ class Reader(nn.Module):  # type: ignore[misc]
 
     def forward(self, texts: Sequence[str]) -> list[Tensor]:
         """The rows of each text."""
-        tokens: list[list[int]] = self.tokenizer(list(texts), truncation=True, max_length=self.limit)[
-            "input_ids"
-        ]
+        if not texts:
+            return []
+        cut = self.tokenizer(list(texts), truncation=True, max_length=self.limit)
+        tokens: list[list[int]] = cut["input_ids"]
         found: dict[int, Tensor] = {}
         for places in _cut([len(one) for one in tokens]):
             rows = self._read([tokens[place] for place in places])

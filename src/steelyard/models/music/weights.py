@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ _LAYER = re.compile(r"(.*?(?:layers?|block|joint_transformer))\.(\d+)\.")
 # What PEFT takes where nothing is said.
 _ALPHA = 8
 
-Place = tuple[Path, str]
+Stored = tuple[Path, str]
 
 
 class Weights:
@@ -40,15 +40,15 @@ class Weights:
 
     def __init__(self, *, lora: Mapping[str, Any] | None = None) -> None:
         self.remarks: list[str] = []
-        self._found: dict[str, Place] = {}
+        self._found: dict[str, Stored] = {}
         # Of adapted tensors the two halves of what is added to them.
-        self._adapted: dict[str, dict[str, Place]] = defaultdict(dict)
+        self._adapted: dict[str, dict[str, Stored]] = defaultdict(dict)
         self._lora = lora
 
     def __contains__(self, name: str) -> bool:
         return name in self._found
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[str]:
         return iter(self._found)
 
     @property
@@ -81,7 +81,7 @@ class Weights:
         places += [place for name in names for place in self._adapted.get(name, {}).values()]
         return list(dict.fromkeys(file for file, _ in places))
 
-    def _unwrap(self, name: str, place: Place) -> str | None:
+    def _unwrap(self, name: str, place: Stored) -> str | None:
         """The plain name of a tensor of an adapted tower; an adapter's own are put aside."""
         if ".original_module." in name:
             return None
@@ -98,7 +98,7 @@ class Weights:
             raise ModelError(f"{place[1]} of {place[0]} is no plain LoRA: it cannot be merged")
         return name
 
-    def _change(self, name: str, parts: Mapping[str, Place]) -> Tensor:
+    def _change(self, name: str, parts: Mapping[str, Stored]) -> Tensor:
         if len(parts) < 2:
             raise ModelError(
                 f"of the adapter of {name} one half is missing: there is only {next(iter(parts))}"
@@ -187,7 +187,7 @@ def _list_tensors(file: Path) -> list[str]:
         raise ModelError(f"{file} is broken: {describe(error)}") from error
 
 
-def _read(places: Mapping[str, Place]) -> dict[str, Tensor]:
+def _read(places: Mapping[str, Stored]) -> dict[str, Tensor]:
     by_file: dict[Path, list[tuple[str, str]]] = defaultdict(list)
     for name, (file, key) in places.items():
         by_file[file].append((name, key))
