@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -26,8 +27,8 @@ _BEGINNINGS = (
     *(b"wvpk", b"MAC ", b"TTA1", b"\x0b\x77", b"\x7f\xfe\x80\x01", b"DSD "),
 )
 # Decoders remember: what is read after a jump is right only when they have heard a little before it.
-_RUN_UP = 1.0
-_FAR = 10.0
+_RUN_UP = 1
+_FAR = 10
 
 
 def is_container(head: bytes) -> bool:
@@ -48,38 +49,32 @@ def open_container(file: IO[bytes], name: str) -> Recording:
 
 
 class _Streamed(Recording):
-    """A sound that PyAV reads."""
+    """A sound that PyAV reads, once."""
 
     def __init__(self, file: IO[bytes], name: str) -> None:
         import av
 
-        self._failure = av.error.FFmpegError
+        self._failure: Any = (av.error.FFmpegError, ValueError, OSError)
+        self._broken = ""
         try:
             self._container = av.open(file, metadata_errors="ignore")
-        except (av.error.FFmpegError, ValueError, OSError) as error:
+        except self._failure as error:
             raise DataError(f"{name} is damaged or cut off: {_said(error)}") from error
         try:
             if not self._container.streams.audio:
                 raise DataError(f"there is no sound in {name}", hint="it has other streams only")
             self._stream = self._container.streams.audio[0]
-            # Not what the header says: of some formats the rate is known once one frame is decoded.
-            head = self._first(name)
-            super().__init__(name, int(head.sample_rate))
+            self._frames = self._read()
+            # The header does not say all: of some formats the rate is known once one frame is decoded.
+            self._head: Any = next(self._frames, None)
+            if self._head is None:
+                said = f" that can be decoded: {self._broken}" if self._broken else ""
+                raise DataError(f"{name} has no samples{said}", hint="was it written to its end?")
+            super().__init__(name, int(self._head.sample_rate))
         except BaseException:
             self._container.close()
             raise
-        self._begin = None if head.pts is None else head.pts
         self.frames = self.promised = self._length()
-
-    def _first(self, name: str) -> Any:
-        try:
-            head = next(self._container.decode(self._stream), None)
-            self._rewind(0)
-        except (self._failure, ValueError, OSError) as error:
-            raise DataError(f"{name} is damaged: {_said(error)}") from error
-        if head is None:
-            raise DataError(f"{name} has no samples", hint="was it written to its end?")
-        return head
 
     def _length(self) -> int | None:
         """How many samples the header speaks of."""
@@ -90,16 +85,13 @@ class _Streamed(Recording):
             length = Fraction(self._container.duration, 1_000_000)
         return None if length is None else round(length * self.rate)
 
-    def _rewind(self, ticks: int) -> None:
-        self._container.seek(ticks, stream=self._stream, backward=True, any_frame=False)
-
     def blocks(self, first: int, count: int | None) -> Iterator[NDArray[np.float32]]:
         """`count` samples from `first` on, or all."""
         import numpy as np
 
-        place, held, waiting = self._approach(first), 0, []
+        place, held, waiting = 0, 0, []
         end = None if count is None else first + count
-        for samples, at in self._decoded(place):
+        for samples, at in self._decoded(first):
             place = at + len(samples)
             part = samples[max(0, first - at) : None if end is None else max(0, end - at)]
             if len(part):
@@ -111,7 +103,7 @@ class _Streamed(Recording):
             if end is not None and place >= end:
                 break
         else:
-            self._note_length(place or 0)
+            self._note_length(place)
         if waiting:
             yield np.concatenate(waiting)
 
@@ -119,37 +111,53 @@ class _Streamed(Recording):
         # Lengths are told in coarse units, and with what an encoder put before and behind.
         if self.promised is not None and place < self.promised - self.rate // 2:
             self.note_end(place)
+        elif self._broken:
+            self.remark = "cut off: its last part cannot be decoded"
 
-    def _approach(self, first: int) -> int | None:
-        """Go to a little before a sample; where that is, if it has to be seen."""
-        with suppress(self._failure):
-            if first > _FAR * self.rate and self._begin is not None:
-                seconds = Fraction(first, self.rate) - Fraction(_RUN_UP)
-                self._rewind(self._begin + int(seconds / self._stream.time_base))
-                return None
-        self._rewind(self._begin or 0)
-        return 0
-
-    def _decoded(self, place: int | None) -> Iterator[tuple[NDArray[np.float32], int]]:
-        """The frames from here on, and which sample each begins with."""
-        frames = self._container.decode(self._stream)
-        while True:
-            try:
-                frame = next(frames, None)
-            except (self._failure, ValueError, OSError) as error:
-                raise self.damage(place or 0, _said(error)) from error
-            if frame is None:
-                return
+    def _decoded(self, first: int) -> Iterator[tuple[NDArray[np.float32], int]]:
+        """The frames from the beginning or a little before a sample, and which sample each begins with."""
+        place = self._approach(first)
+        for frame in self._frames if place is None else chain([self._head], self._frames):
             if frame.sample_rate != self.rate:
                 raise self.damage(place or 0, f"{frame.sample_rate} samples a second after {self.rate}")
             if place is None:
-                place = round((frame.pts - self._begin) * frame.time_base * self.rate)
+                place = round((frame.pts - self._head.pts) * frame.time_base * self.rate)
             samples = frame.to_ndarray()
-            channels = len(frame.layout.channels)
             if not frame.format.is_planar:
-                samples = samples.reshape(-1, channels).T
+                samples = samples.reshape(-1, len(frame.layout.channels)).T
             yield average(to_float(samples)), place
             place += samples.shape[-1]
+
+    def _approach(self, first: int) -> int | None:
+        """Go to a little before a sample; None where that is then has to be seen."""
+        # Only where times are told to the sample: elsewhere what is read would be a little beside.
+        exact = "mp4" in self._container.format.name and self._stream.time_base == Fraction(1, self.rate)
+        if exact and first > _FAR * self.rate and self._head.pts is not None:
+            with suppress(*self._failure):
+                ticks = self._head.pts + first - self.rate * _RUN_UP
+                self._container.seek(ticks, stream=self._stream, backward=True, any_frame=False)
+                self._frames = self._read()
+                return None
+        return 0
+
+    def _read(self) -> Iterator[Any]:
+        """The frames from where the container stands."""
+        packets, place = self._container.demux(self._stream), 0
+        while True:
+            try:
+                packet = next(packets, None)
+                frames = [] if packet is None else packet.decode()
+            except self._failure as error:
+                # At the end of a file that is cut off: only if more comes is something in it damaged.
+                self._broken = _said(error)
+                continue
+            if packet is None:
+                return
+            if frames and self._broken and place:
+                raise self.damage(place, self._broken)
+            for frame in frames:
+                place += frame.samples
+                yield frame
 
     def close(self) -> None:
         """Close the container; the file is whoever opened it's to close."""
