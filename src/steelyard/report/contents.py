@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from steelyard.albums import pictures_of
+from steelyard.albums import pictures_of, sounds_of
 from steelyard.builtin import BUILTINS
 from steelyard.errors import StoreError, UnknownName, UsageError
 from steelyard.metrics.base import Metric
@@ -224,10 +224,12 @@ def _count_tokens(counts: Counter[str], response: Response, tokens: Tokens) -> N
 
 
 def _reason_of(record: Record, error: str) -> str:
-    """An error without what differs from one failure to the next: pictures, addresses, durations, ids."""
-    for picture in pictures_of(record.request.prompt):
-        if isinstance(picture, Mapping) and picture.get("image"):
-            error = error.replace(str(picture["image"]), "#")
+    """An error without what differs from one failure to the next: files, addresses, durations, ids."""
+    prompt = record.request.prompt
+    for stored in (*pictures_of(prompt), *(sound for _, sound in sounds_of(prompt))):
+        name = (stored.get("image") or stored.get("audio")) if isinstance(stored, Mapping) else None
+        if name:
+            error = error.replace(str(name), "#")
     return _NUMBER.sub("#", error)
 
 

@@ -35,7 +35,7 @@ def draw_judgements(judged: Judgements) -> Iterator[Chart]:
 def _draw_ratings(key: Key, ratings: Ratings) -> Chart:
     """What people said across, what the model said up; of very many points how dense they are."""
     x, y = _around(ratings.people), _around(ratings.model)
-    note = f"{len(ratings.model):,} pieces, the model up"
+    note = f"{len(ratings.model):,} pieces; upwards the model"
     if len(ratings.model) > _MOST_POINTS:
         grid = [[0.0] * _CELLS for _ in range(_CELLS)]
         for people, model in zip(ratings.people, ratings.model):

@@ -21,6 +21,7 @@ SECOND = "_b"
 _SIDES = {"a": 1.0, "model_a": 1.0, "b": -1.0, "model_b": -1.0}
 _PREFERENCE, _BY = "preference", "musicality"
 _FURTHEST = 10
+_TENTH = 10
 
 
 class Key(NamedTuple):
@@ -121,7 +122,7 @@ def _furthest_ratings(ratings: Ratings) -> Iterator[Remark]:
     n = len(ratings.model)
     model, people = _ranks(ratings.model), _ranks(ratings.people)
     order = sorted(range(n), key=lambda at: -abs(model[at] - people[at]))
-    for at in order[:_FURTHEST]:
+    for at in order[: _few(n)]:
         # By chance two ranks are a third of all apart.
         if 3 * abs(model[at] - people[at]) > n:
             yield Remark(
@@ -133,9 +134,14 @@ def _furthest_ratings(ratings: Ratings) -> Iterator[Remark]:
 def _furthest_margins(margins: Margins) -> Iterator[Remark]:
     """The pairs of which the model is the surest of the side that people like less."""
     order = sorted(range(len(margins.values)), key=margins.values.__getitem__)
-    for at in order[:_FURTHEST]:
+    for at in order[: _few(len(order))]:
         if margins.values[at] < 0:
             yield Remark(margins.places[at], f"the other side by {-margins.values[at]:.3g}")
+
+
+def _few(n: int) -> int:
+    """Of how many records it is said that they are far off."""
+    return min(_FURTHEST, max(1, n // _TENTH))
 
 
 def _ranks(values: array[float]) -> list[float]:

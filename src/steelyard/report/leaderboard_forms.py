@@ -1,6 +1,6 @@
 """Leaderboards as files: CSV with every number, Markdown, and LaTeX for a paper.
 
-write_latex(board)        \\begin{table} … \\textbf{0.71} {\\scriptsize [0.64, 0.78]} … \\end{table}
+write_latex(board)        \\begin{table} … \\textbf{0.71} … \\end{table}
 """
 
 from __future__ import annotations
@@ -16,8 +16,12 @@ _LATEX = {
     ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}", "†": r"\textdagger{}",
     "↓": r"$\downarrow$", "≥": r"$\geq$", "–": "--", "…": r"\ldots{}",
     **{mark: f"\\{mark}" for mark in "&%$#_{}"},
+    # A line that begins with one of these would tell the line before something.
+    **{mark: f"{{{mark}}}" for mark in "[]*"},
 }  # fmt: skip
 
+_NARROW = 4
+"""How many columns a table has that stands in one column of a paper."""
 _PLAIN = ("right", "wrong")
 """Labels of which the number itself tells."""
 
@@ -61,37 +65,59 @@ def write_markdown(board: Leaderboard) -> str:
 
 
 def write_latex(board: Leaderboard) -> str:
-    """A table for a paper, of booktabs; what the marks mean stands in its caption."""
-    places = "r" * len(board.columns)
+    """A table for a paper, of booktabs: intervals below their numbers, what the marks mean in its caption."""
+    wide = len(board.columns) > _NARROW
+    table = "table*" if wide else "table"
     lines = [
-        r"% \usepackage{booktabs,textcomp}  \usepackage[T1]{fontenc}",
-        r"\begin{table}[t]", r"\centering", r"\small", rf"\begin{{tabular}}{{l{places}}}", r"\toprule",
+        r"% needs \usepackage[T1]{fontenc} and \usepackage{booktabs,textcomp,graphicx}",
+        rf"\begin{{{table}}}[t]", r"\centering", r"\small",
+        *([r"\resizebox{\textwidth}{!}{%"] if wide else []),
+        rf"\begin{{tabular}}{{l{'r' * len(board.columns)}}}", r"\toprule", *_groups(board),
     ]  # fmt: skip
-    lines += _groups(board)
-    metrics = [_in_latex(_head(board, n, named=False)) for n in range(len(board.columns))]
-    lines += [" & ".join(["Model", *metrics]) + r" \\", r"\midrule"]
+    heads = [_in_latex(_head(board, n, named=False)).rpartition(" (") for n in range(len(board.columns))]
+    stacked = [rf"\shortstack[r]{{{name}\\{{\scriptsize ({count}}}}}" for name, _, count in heads]
+    lines += [" & ".join(["Model", *stacked]) + r" \\", r"\midrule"]
     for model, standings in zip(board.models, board.rows):
-        cells = [_cell(board, n, one, _mark_latex, small) for n, one in enumerate(standings)]
+        cells = [_stack(board, n, one) for n, one in enumerate(standings)]
         lines.append(" & ".join([_in_latex(model), *cells]) + r" \\")
-    told = [*filter(None, [board.title]), *tell_legend(board), *tell_gaps(board), *board.notes]
-    lines += [r"\bottomrule", r"\end{tabular}", rf"\caption{{{'; '.join(map(_in_latex, told))}}}"]
-    return "\n".join([*lines, r"\end{table}", ""])
+    lines += [r"\bottomrule", r"\end{tabular}" + ("}" if wide else "")]
+    if board.title or board.rows:
+        told = [*filter(None, [board.title]), *tell_legend(board)]
+        lines.append(rf"\caption{{{'; '.join(map(_in_latex, told))}}}")
+    gaps = [*tell_gaps(board), *board.notes]
+    lines += [rf"\par\smallskip{{\footnotesize {'; '.join(map(_in_latex, gaps))}\par}}"] if gaps else []
+    return "\n".join([*lines, rf"\end{{{table}}}", ""])
 
 
-def small(interval: str) -> str:
-    """An interval beside its number in LaTeX."""
-    return rf" {{\scriptsize {interval}}}"
+def _stack(board: Leaderboard, place: int, one: Standing) -> str:
+    """A number above its interval, and above how many answers it is over where that is odd."""
+    if one.value is None or one.result is None:
+        return "--"
+    digits = decimals(board, place)
+    number = str(Figure(one.value, digits)).replace("-", r"\textminus{}")
+    mark = r"\textsuperscript{\textdagger}" if one.level else ""
+    number = rf"\textbf{{{number}}}" if one.best else number + mark
+    odd = "" if count_of(board, place) == one.result.n else f"n {one.result.n:,}"
+    below = [text.replace("-", r"\textminus{}") for text in (interval_of(one, digits), odd) if text]
+    if not below:
+        return number
+    return rf"\shortstack[r]{{{number}\\{{\scriptsize {' '.join(below)}}}}}"
 
 
 def tell_gaps(board: Leaderboard) -> Iterator[str]:
-    """What is not in the numbers, what is a 0 in them and what is a half, model by model."""
-    for model, standings in zip(board.models, board.rows):
-        told: dict[str, list[str]] = {}
-        for column, one in zip(board.columns, standings):
+    """What is not in the numbers, what is a 0 in them and what is a half: once for all that share it."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for place, column in enumerate(board.columns):
+        for model, one in zip(board.models, board.down(place)):
             for text in tell_beside(one):
-                told.setdefault(text, []).append(column.name)
-        for text, names in told.items():
-            yield f"{model}: {text} in {', '.join(names)}"
+                found.setdefault(text, {}).setdefault(model, []).append(column.name)
+    for text, models in found.items():
+        shared: dict[tuple[str, ...], list[str]] = {}
+        for model, names in models.items():
+            shared.setdefault(tuple(names), []).append(model)
+        for columns, those in shared.items():
+            who = "all models" if len(those) == len(board.models) > 1 else ", ".join(those)
+            yield f"{text} in {', '.join(columns)}: {who}"
 
 
 def tell_beside(one: Standing) -> Iterator[str]:
@@ -100,7 +126,8 @@ def tell_beside(one: Standing) -> Iterator[str]:
         return
     if one.result.failed:
         yield f"{one.result.failed:,} failed"
-    if one.result.undefined:
+    # Where there are words for what is left out, these say why.
+    if one.result.undefined and not one.labels:
         yield f"{one.result.undefined:,} left out"
     for label, count in one.labels.items():
         if label not in _PLAIN:
@@ -135,37 +162,15 @@ def _head(board: Leaderboard, place: int, *, named: bool) -> str:
     return clean(name) + (" ↓" if column.lower_is_better else "") + f" (n {count:,})"
 
 
-def _cell(
-    board: Leaderboard,
-    place: int,
-    one: Standing,
-    mark: Callable[[str, Standing], str],
-    beside: Callable[[str], str],
-) -> str:
-    if one.value is None or one.result is None:
-        return "--" if mark is _mark_latex else "–"
-    digits = decimals(board, place)
-    interval = interval_of(one, digits)
-    odd = "" if count_of(board, place) == one.result.n else f" (n {one.result.n:,})"
-    return mark(str(Figure(one.value, digits)), one) + (beside(interval) if interval else "") + odd
-
-
 def _in_markdown(board: Leaderboard, place: int, one: Standing) -> str:
-    return _cell(board, place, one, _mark_markdown, lambda interval: f" \\[{interval[1:-1]}\\]")
-
-
-def _mark_markdown(number: str, one: Standing) -> str:
-    return f"**{number}**" if one.best else f"{number}†" if one.level else number
-
-
-def _mark_latex(number: str, one: Standing) -> str:
-    return (
-        rf"\textbf{{{number}}}"
-        if one.best
-        else rf"{number}\textsuperscript{{\textdagger}}"
-        if one.level
-        else number
-    )
+    if one.value is None or one.result is None:
+        return "–"
+    digits = decimals(board, place)
+    number = str(Figure(one.value, digits))
+    number = f"**{number}**" if one.best else f"{number}†" if one.level else number
+    interval = interval_of(one, digits)
+    beside = f" \\[{interval[1:-1]}\\]" if interval else ""
+    return number + beside + ("" if count_of(board, place) == one.result.n else f" (n {one.result.n:,})")
 
 
 def _groups(board: Leaderboard) -> list[str]:
@@ -179,7 +184,7 @@ def _groups(board: Leaderboard) -> list[str]:
 
 
 def _in_latex(text: str) -> str:
-    return "".join(_LATEX.get(mark, mark) for mark in clean(text))
+    return "".join(_LATEX.get(mark, mark) for mark in clean(text)).replace("--", "-{}-")
 
 
 FORMS: dict[str, Callable[[Leaderboard], str]] = {

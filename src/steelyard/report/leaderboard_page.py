@@ -140,12 +140,13 @@ def _sample(
     record: Record, answers: Mapping[str, Record | None], remarks: Mapping[str, str]
 ) -> dict[str, Any]:
     failed = sum(one is not None and one.response.error is not None for one in answers.values())
+    # Words, and the statistics of metrics over a whole set, would fill the page.
     metrics = dict.fromkeys(
         metric
         for one in answers.values()
         if one is not None
         for metric, score in one.scores.items()
-        if not isinstance(score, (list, tuple)) and not metric.endswith(".error")
+        if isinstance(score, (bool, int, float))
     )
     target = "" if record.sample.target is None else _cut(_plain(record.sample.target), _EXCERPT)
     turns = turns_of(record.request.prompt, named=False)

@@ -184,7 +184,10 @@ def _bar(
     if value is None or low is None or high is None:
         return None
     start, end = min(0.0, low, value), max(0.0, high, value)
-    if around_zero or start < 0:
+    if not around_zero and -1 <= start < 0 and end <= 1:
+        # As correlations lie, so that several can be seen beside each other.
+        start, end = -1.0, 1.0
+    elif around_zero or start < 0:
         end = max(-start, end) * 1.15 or 1.0
         start = -end
     else:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
+from steelyard.albums import sounds_of
 from steelyard.builtin import BUILTINS
 from steelyard.errors import UnknownName
 from steelyard.metrics.base import Metric, name_of
@@ -17,7 +18,7 @@ from steelyard.metrics.extraction import Extraction, Extractor
 from steelyard.report.contents import is_known, pace_of
 from steelyard.report.judgements import Verdict, verdicts_of
 from steelyard.report.pictures import Finder
-from steelyard.report.sounds import SoundFinder, is_sound, sounds_of
+from steelyard.report.sounds import SoundFinder, is_sound
 from steelyard.report.spending import facts_of, rate, seconds
 from steelyard.store import Run
 from steelyard.types import Cost, Prompt, Record, Response, Score

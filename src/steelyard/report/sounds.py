@@ -14,14 +14,13 @@ from itertools import islice, repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from steelyard.albums import SOUNDS, sounds_of
 from steelyard.errors import DataError, MissingExtra, SteelyardError
 from steelyard.media.sounds import Sound
 from steelyard.report.drawing import clock
 from steelyard.store import Run
 from steelyard.types import Prompt, Record
 
-FOLDER = "sounds"
-"""Where a run keeps the sounds that lie in no file."""
 SECONDS = 30.0
 """How much of a sound a page plays."""
 _RATE = 24_000
@@ -40,33 +39,16 @@ class Given(NamedTuple):
     stored: Any
 
 
-def sounds_of(prompt: Prompt) -> Iterator[Given]:
-    """The sounds of a prompt in their order: what is stored of them, or the Sounds themselves."""
-    if isinstance(prompt, str):
-        return
-    if isinstance(prompt, Mapping):
-        paired = is_sound(prompt.get("audio_b"))
-        for name, value in prompt.items():
-            if is_sound(value):
-                label = "a" if paired and name == "audio" else _LABELS.get(name, name)
-                yield Given(label, _data(value))
-        return
-    for turn in prompt:
-        content = turn.get("content") if isinstance(turn, Mapping) else None
-        for part in content if isinstance(content, (list, tuple)) else ():
-            if is_sound(part):
-                yield Given("sound", _data(part))
+def given_in(prompt: Prompt) -> list[Given]:
+    """The sounds of a prompt in their order."""
+    found = list(sounds_of(prompt))
+    paired = any(name == "audio_b" for name, _ in found)
+    return [Given("a" if paired and name == "audio" else _LABELS.get(name, name), s) for name, s in found]
 
 
 def is_sound(part: Any) -> bool:
-    """Whether a value of a prompt is a Part that is a sound, stored or not."""
-    if isinstance(part, Mapping):
-        return "audio" in (part.get("kind"), part.get("type"))
-    return getattr(part, "kind", None) == "audio"
-
-
-def _data(part: Any) -> Any:
-    return part.get("data", part.get("audio")) if isinstance(part, Mapping) else part.data
+    """Whether a value of a prompt is a sound."""
+    return any(True for _ in sounds_of({"audio": part}))
 
 
 @dataclass(frozen=True)
@@ -133,7 +115,7 @@ class SoundFinder:
         digest = stored.get("digest")
         stem = digest if isinstance(digest, str) and digest.isalnum() else None
         name = "sound" if stem is None else f"sound {stem[:8]}"
-        kept = [] if stem is None else sorted((self._run / FOLDER).glob(f"{stem}.*"))
+        kept = [] if stem is None else sorted((self._run / SOUNDS).glob(f"{stem}.*"))
         return Heard(name, Sound(kept[0])) if kept else Heard(name, note="not stored")
 
 
@@ -162,7 +144,7 @@ class Clips:
         """Make clips of the sounds of some records, several at a time, in the order of the records."""
         waiting: dict[tuple[str, ...], Sound] = {}
         for record in records:
-            for given in sounds_of(record.request.prompt):
+            for given in given_in(record.request.prompt):
                 self._wanted = True
                 sound = finder.find(given.stored).sound if self._can else None
                 if sound is not None and key_of(given.stored) not in self._numbers:
@@ -178,7 +160,7 @@ class Clips:
     def of(self, finder: SoundFinder, record: Record) -> list[Player]:
         """The sounds of a record, each with what can be had of it."""
         found = []
-        for label, stored in sounds_of(record.request.prompt):
+        for label, stored in given_in(record.request.prompt):
             heard = finder.find(stored)
             clip = self._numbers.get(key_of(stored)) if isinstance(stored, Mapping) else None
             found.append(Player(label, str(heard), clip, heard.link))
