@@ -103,7 +103,7 @@ def failing(*held: int) -> Callable[[str], str]:
         (2, "3 questions failed, and 2 were allowed to"),
         (0.3, None),
         (0.1, "2 questions failed, and 1 were allowed to"),
-        (0, "1 question failed, and 0 were allowed to"),
+        (0, "question 2 failed, and none was allowed to: ValueError: no"),
     ],
 )
 def test_more_failures_than_allowed_stop_a_run(tmp_path: Path, allowed: float, reason: str | None) -> None:

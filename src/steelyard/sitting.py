@@ -187,9 +187,9 @@ class Sitting:
         if record.response.error is None:
             self.has_good = True
         else:
-            self._count_failure()
+            self._count_failure(record)
 
-    def _count_failure(self) -> None:
+    def _count_failure(self, record: Record) -> None:
         """Give up where too much has failed in this sitting."""
         self.failures += 1
         most = self.max_failures
@@ -201,6 +201,10 @@ class Sitting:
             # Where nobody knows how many there are, the share is of those so far, once they tell anything.
             total = self.progress.total
             most = math.floor(most * (max(self.progress.done, HOPELESS) if total is None else total))
+        if most == 0:
+            raise GivenUp(
+                f"question {record.request.id} failed, and none was allowed to: {record.response.error}"
+            )
         if self.failures > most:
             failed = "1 question" if self.failures == 1 else f"{self.failures:,} questions"
             raise GivenUp(f"{failed} failed, and {most:,.0f} were allowed to")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,14 +17,14 @@ from steelyard.store import Run
 
 # What a run is not: where it goes, how it is shown, how fast it goes.
 _NOT_STORED = ("verb", "home", "debug", "out", "resume", "retry_failed", "by", "html", "json", "quiet",
-               "deadline", "max_failures", "prices")  # fmt: skip
+               "deadline", "max_failures", "on_error", "check_independence", "prices")  # fmt: skip
 # Up to here the times of the answers are worth reading the records once more; those of a service always are.
 _SOON_READ = 20_000
 
 
 def run(options: Namespace) -> int:
     """Evaluate, show the results, and return 1 unless all was answered and scored."""
-    now = vars(options)
+    now = {**vars(options), **_failures_allowed(options)}
     asked = {name: value for name, value in now.items() if name not in _NOT_STORED}
     resume: Path | None = now.get("resume")
     if resume is None and now.get("retry_failed"):
@@ -49,6 +50,16 @@ def run(options: Namespace) -> int:
     if "html" in now:
         write_page(now["html"], found)
     return 0 if all(contents.complete for contents in found) else 1
+
+
+def _failures_allowed(options: Namespace) -> dict[str, float]:
+    """How many questions may fail, where it is said in a word."""
+    word = getattr(options, "on_error", None)
+    if word is None:
+        return {}
+    if hasattr(options, "max_failures"):
+        raise UsageError("--on-error and --max-failures say the same", hint="give one of them")
+    return {"max_failures": 0 if word == "stop" else math.inf}
 
 
 def _contents(run: Run, by: Sequence[str] | None, keep: int, *, whole: bool) -> Contents:

@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 from steelyard import __version__
 from steelyard.cli.flags.base import Parser
-from steelyard.cli.flags.evaluation import describe_eval
+from steelyard.cli.flags.evaluation import describe_eval, describe_score
 from steelyard.cli.flags.load import describe_load
-from steelyard.cli.flags.runs import describe_compare, describe_explain, describe_report, describe_score
+from steelyard.cli.flags.runs import describe_compare, describe_explain, describe_report
 from steelyard.cli.flags.services import describe_parity, describe_serve
 from steelyard.errors import UnknownName, UsageError
 
@@ -87,7 +87,8 @@ _VERBS: dict[str, tuple[str, str, Callable[[Parser], None]]] = {
     "report": ("reports", "show what stored runs hold", describe_report),
     "explain": ("explanation", "show one sample of a run whole", describe_explain),
     "compare": ("comparison", "say which of several runs is better, or that it is noise", describe_compare),
-    "score": ("scores", "score the stored answers of a run anew, without its model", describe_score),
+    "score": ("scores", "hold the scores of a reward model against people, or score a stored run anew",
+              describe_score),
     "serve": ("serve", "answer requests over HTTP with any models", describe_serve),
     "parity": ("parity", "ask two ways to the same model the same, and name what differs", describe_parity),
     "list": ("catalogue", "list what can be named", _describe_list),

@@ -12,6 +12,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from steelyard.cli.company import check_first
 from steelyard.cli.pairs import masked, read_pairs
 from steelyard.cli.progress import ProgressLine
 from steelyard.cli.screen import printable, tell
@@ -56,6 +57,9 @@ class Series:
         self.prices: Prices | None = read_prices(now["prices"]) if "prices" in now else None
         if self.several and any(source == "-" for source, *_ in asked.get("data", [])):
             raise UsageError("stdin can be read only once", hint="name one model and one task, or a file")
+        if "check_independence" in now and any(source == "-" for source, *_ in asked.get("data", [])):
+            hint = "a file, of which the first questions can be read before"
+            raise UsageError("stdin can be read only once, and --check-independence reads it too", hint=hint)
         if self.several and self.home is None:
             self.home = Path("runs") / datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
 
@@ -82,6 +86,11 @@ class Series:
         names = self._names(task, place)
         folder = self._folder([*names.values(), model.name])
         title = " · ".join([*names.values(), model.name])
+        chat, seed = _CHAT[asked.get("chat", "auto")], asked.get("seed", 0)
+        checked: dict[str, Any] = {}
+        if "check_independence" in self.now:
+            count = self.now["check_independence"]
+            checked["independence"] = check_first(model, task, count, chat=chat, seed=seed)
         progress = None if self.now.get("quiet") else ProgressLine(printable(title))
         try:
             run = evaluate(
@@ -89,8 +98,8 @@ class Series:
                 task,
                 out=folder,
                 repeat=asked.get("repeat", 1),
-                seed=asked.get("seed", 0),
-                chat=_CHAT[asked.get("chat", "auto")],
+                seed=seed,
+                chat=chat,
                 concurrency=asked.get("concurrency"),
                 resume="resume" in self.now and (not self.several or _is_run(folder)),
                 retry_failed=self.now.get("retry_failed", False),
@@ -99,7 +108,7 @@ class Series:
                 deadline=self.now.get("deadline"),
                 max_failures=self.now.get("max_failures"),
                 watch=progress,
-                about={**self._about(place), **describe_command(asked)},
+                about={**self._about(place), **describe_command(asked), **checked},
             )
         except Interrupted as error:
             if not self.several:
@@ -111,6 +120,9 @@ class Series:
                 progress.close()
         if self.prices is not None and (price := self.prices.find(model.name)) is not None:
             run.update(price=describe_price(price))
+        if checked:
+            # Of a run that is gone on with, too.
+            run.update(**checked)
         if skipped := getattr(task.data, "skipped", 0):
             run.update(skipped_rows=skipped, bad_rows=getattr(task.data, "bad_rows", []))
         self._tell_end(run)

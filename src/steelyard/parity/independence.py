@@ -73,7 +73,7 @@ class Independence:
             yield f"{questions} alone, together and in other orders: the same scores{alike}"
         for one in self.findings:
             yield f"{one.cause}: {one.evidence}"
-            yield from filter(None, (one.example, one.mend))
+            yield from filter(None, (one.example, one.mend and f"to mend it: {one.mend}"))
 
     def as_document(self) -> dict[str, Any]:
         """All of it for machines, and as a run stores it."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from steelyard.metrics.summary import Result
 from steelyard.report.asking import goes_by_letters
@@ -31,9 +32,16 @@ def doubt_run(contents: Contents) -> list[str]:
         lines += _doubt_letters(contents.carried / contents.weighed)
     if broken := (about.get("cache") or {}).get("broken"):
         lines.append(f"answers were kept no more: {broken}")
+    lines += _doubt_independence(about.get("independence") or {})
     if skipped := about.get("skipped_rows"):
         lines.append(f"{skipped:,} bad rows were passed over; the first: {about['bad_rows'][0]}")
     return lines
+
+
+def _doubt_independence(found: Mapping[str, Any]) -> Iterator[str]:
+    for one in found.get("findings", ()):
+        if one["verdict"] == "differs":
+            yield f"answers depend on what is asked beside them ({one['cause']}): {one['evidence']}"
 
 
 def _doubt_letters(share: float) -> Iterator[str]:

@@ -66,6 +66,15 @@ def describe_eval(parser: Parser) -> None:
     _describe_answers(parser)
 
 
+def describe_score(parser: Parser) -> None:
+    """What `steelyard score` takes: a run to be scored anew, or what eval takes."""
+    parser.add_argument("run", nargs="?", default=None, metavar="RUN", type=Path, help="the folder of a run")
+    describe_eval(parser)
+    add = parser.add_argument_group("which judgements").add_argument
+    add("--split", metavar="NAME", help="only rows of this split")
+    add("--subset", metavar="NAME", help="only rows of this data set, section or subset; several with commas")
+
+
 def _describe_answers(parser: Parser) -> None:
     add = parser.add_argument_group("how it answers").add_argument
     add("--max-tokens", type=read_number(int, 1), metavar="N", help="the longest answer")
@@ -100,6 +109,23 @@ def _describe_answers(parser: Parser) -> None:
         help="stop a run when more than N questions failed, or P%% of them; 100%% for never "
         "(when the first 100 all failed)",
     )
+    add(
+        "--on-error",
+        choices=["stop", "record"],
+        help="what a failed question does: stop the run, which --resume goes on with, or be recorded and "
+        "count as 0, however many there are (recorded, until the first 100 all failed)",
+    )
+    add(
+        "--check-independence",
+        type=read_number(int, 1),
+        metavar="N",
+        help="before, ask the first N questions alone, in threes, together and in other orders, and say "
+        "whether an answer depends on what is asked beside it, and why",
+    )
+    _describe_end(parser)
+
+
+def _describe_end(parser: Parser) -> None:
     add = parser.add_argument_group("what becomes of it").add_argument
     add("--out", metavar="DIR", type=Path, help="the folder of the run (runs/TIME-TASK-MODEL)")
     add(

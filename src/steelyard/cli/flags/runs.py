@@ -1,10 +1,10 @@
-"""The flags of the verbs that read stored runs: report, explain, compare, score."""
+"""The flags of the verbs that read stored runs: report, explain, compare, and leaderboard."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from steelyard.cli.flags.base import VALUES, Parser, add_field, add_forms, add_prices
+from steelyard.cli.flags.base import Parser, add_field, add_forms, add_prices
 from steelyard.cli.values import read_number
 
 
@@ -47,22 +47,6 @@ def describe_compare(parser: Parser) -> None:
         "--flips", type=read_number(int, 0), metavar="N", help="how many changed samples to name (10)"
     )
     add_forms(parser)
-
-
-def describe_score(parser: Parser) -> None:
-    """What `steelyard score` takes."""
-    add = parser.add_argument
-    add("run", metavar="RUN", type=Path, help="the folder of a run")
-    add(
-        "--metric",
-        nargs="+",
-        action="append",
-        metavar=("REF", VALUES),
-        required=True,
-        help="how an answer is scored (a judge with model=REF), in the place of what did; repeatable",
-    )
-    add("--extract", metavar="RULE", help="what is taken out of an answer before it is scored")
-    add("--json", action="store_true", help="print one JSON document in the place of a table")
 
 
 def _add_runs(parser: Parser) -> None:
