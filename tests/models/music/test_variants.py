@@ -14,6 +14,7 @@ from music.noises import noise
 from music.reference import Reference, sounds
 from music.variants import VARIANTS
 from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
 
 torch = pytest.importorskip("torch")
 
@@ -128,6 +129,21 @@ def test_long_sounds(make: Callable[..., Any]) -> None:
     network, reference = make(**MIXED["everything"])
     items = [Item(31.0, "pop", ""), Item(4.3, "A jazz song", "la", 31.0)]
     assert judged(network, items) == pytest.approx(expected(reference, items), abs=NEAR)
+
+
+def without(weights: dict[str, Any], *prefixes: str) -> dict[str, Any]:
+    return {name: value for name, value in weights.items() if not name.startswith(prefixes)}
+
+
+@pytest.mark.parametrize("told", [{}, {"t5": {}}], ids=["xlm-roberta", "t5"])
+def test_towers_from_folders_of_their_own(tmp_path: Path, told: dict[str, Any]) -> None:
+    checkpoint = make_reward_checkpoint(tmp_path, encoders=("checkpoint", "folders"), **told)
+    save_file(without(load_file(checkpoint), "audio_module.model.", "text_module.model."), checkpoint)
+    if not told:
+        text = tmp_path / "xlm-roberta-small" / "model.safetensors"
+        save_file({f"roberta.{name}": value for name, value in load_file(text).items()}, text)
+    right = expected(Reference(checkpoint), ITEMS)
+    assert judged(load_network(checkpoint), ITEMS) == pytest.approx(right, abs=NEAR)
 
 
 @pytest.mark.real
