@@ -7,7 +7,6 @@ import struct
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
 from fractions import Fraction
 from importlib.util import find_spec
 from itertools import chain
@@ -26,9 +25,6 @@ _BEGINNINGS = (
     *(b"\x1a\x45\xdf\xa3", b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", b"OggS", b"ID3", b"ADIF", b"#!AMR", b"FLV"),
     *(b"wvpk", b"MAC ", b"TTA1", b"\x0b\x77", b"\x7f\xfe\x80\x01", b"DSD "),
 )
-# Decoders remember: what is read after a jump is right only when they have heard a little before it.
-_RUN_UP = 1
-_FAR = 10
 
 
 def is_container(head: bytes) -> bool:
@@ -86,14 +82,17 @@ class _Streamed(Recording):
         return None if length is None else round(length * self.rate)
 
     def blocks(self, first: int, count: int | None) -> Iterator[NDArray[np.float32]]:
-        """`count` samples from `first` on, or all."""
+        """`count` samples from `first` on, or all; what stands before is decoded too.
+
+        Behind a jump some decoders make other noise than where they have heard all before.
+        """
         import numpy as np
 
         place, held, waiting = 0, 0, []
         end = None if count is None else first + count
-        for samples, at in self._decoded(first):
-            place = at + len(samples)
-            part = samples[max(0, first - at) : None if end is None else max(0, end - at)]
+        for samples in self._decoded():
+            part = samples[max(0, first - place) : None if end is None else max(0, end - place)]
+            place += len(samples)
             if len(part):
                 waiting.append(part)
                 held += len(part)
@@ -114,34 +113,20 @@ class _Streamed(Recording):
         elif self._broken:
             self.remark = "cut off: its last part cannot be decoded"
 
-    def _decoded(self, first: int) -> Iterator[tuple[NDArray[np.float32], int]]:
-        """The frames from the beginning or a little before a sample, and which sample each begins with."""
-        place = self._approach(first)
-        for frame in self._frames if place is None else chain([self._head], self._frames):
+    def _decoded(self) -> Iterator[NDArray[np.float32]]:
+        """The frames from the beginning on."""
+        place = 0
+        for frame in chain([self._head], self._frames):
             if frame.sample_rate != self.rate:
-                raise self.damage(place or 0, f"{frame.sample_rate} samples a second after {self.rate}")
-            if place is None:
-                place = round((frame.pts - self._head.pts) * frame.time_base * self.rate)
+                raise self.damage(place, f"{frame.sample_rate} samples a second after {self.rate}")
             samples = frame.to_ndarray()
             if not frame.format.is_planar:
                 samples = samples.reshape(-1, len(frame.layout.channels)).T
-            yield average(to_float(samples)), place
+            yield average(to_float(samples))
             place += samples.shape[-1]
 
-    def _approach(self, first: int) -> int | None:
-        """Go to a little before a sample; None where that is then has to be seen."""
-        # Only where times are told to the sample: elsewhere what is read would be a little beside.
-        exact = "mp4" in self._container.format.name and self._stream.time_base == Fraction(1, self.rate)
-        if exact and first > _FAR * self.rate and self._head.pts is not None:
-            with suppress(*self._failure):
-                ticks = self._head.pts + first - self.rate * _RUN_UP
-                self._container.seek(ticks, stream=self._stream, backward=True, any_frame=False)
-                self._frames = self._read()
-                return None
-        return 0
-
     def _read(self) -> Iterator[Any]:
-        """The frames from where the container stands."""
+        """The frames as they come."""
         packets, place = self._container.demux(self._stream), 0
         while True:
             try:

@@ -43,6 +43,10 @@ class Recording(ABC):
     def blocks(self, first: int, count: int | None) -> Iterator[NDArray[np.float32]]:
         """`count` samples from `first` on, or all, channels averaged; each block is an array of its own."""
 
+    def length(self) -> int | None:
+        """How many samples of each channel it has, where that can be told without decoding."""
+        return self.frames
+
     def close(self) -> None:  # noqa: B027 - most have nothing to close
         """Let go of what it was read with."""
 

@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 from steelyard.errors import DataError, SteelyardError, describe, need
 from steelyard.media.containers import is_container, open_container
 from steelyard.media.kinds import describe_bytes
+from steelyard.media.mpeg import uncounted
 from steelyard.media.recordings import BLOCK, Recording, average
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def _open(file: IO[bytes], head: bytes, name: str) -> Recording:
     refused: DataError | None = None
     if _is_for_libsndfile(head):
         try:
-            return _Decoded(file, name)
+            return _Decoded(file, head, name)
         except DataError as error:
             refused = error
     if is_container(head):
@@ -76,25 +77,27 @@ def _open(file: IO[bytes], head: bytes, name: str) -> Recording:
 def _is_for_libsndfile(head: bytes) -> bool:
     if head.startswith(_BEGINNINGS) or (head[:4] == b"RIFF" and head[8:12] == b"WAVE"):
         return True
-    # The first frame of an MP3: eleven bits are set, and the layer is one.
-    return len(head) > 2 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and head[1] & 0x06 != 0
+    return _may_be_mp3(head)
+
+
+def _may_be_mp3(head: bytes) -> bool:
+    # What is told of the song, or the first frame: eleven bits are set, and the layer is one.
+    frame = len(head) > 2 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and head[1] & 0x06 != 0
+    return frame or head.startswith(b"ID3")
 
 
 class _Decoded(Recording):
     """A sound that libsndfile reads."""
 
-    def __init__(self, file: IO[bytes], name: str) -> None:
+    def __init__(self, file: IO[bytes], head: bytes, name: str) -> None:
         need("soundfile", extra="audio")
         import soundfile
 
         self._failure = soundfile.SoundFileError
         self._file = file
-        source: Any = _Steady(file)
-        with suppress(OSError, io.UnsupportedOperation):
-            source = file.fileno()
-            os.lseek(source, 0, os.SEEK_SET)
+        self._uncounted = uncounted(file) if _may_be_mp3(head) else None
         try:
-            self._sound = soundfile.SoundFile(source, closefd=False)
+            self._sound = soundfile.SoundFile(self._source(), closefd=False)
         except (soundfile.SoundFileError, TypeError, RuntimeError) as error:
             raise DataError(f"{name} is damaged or cut off: {_said(error)}") from error
         try:
@@ -102,7 +105,26 @@ class _Decoded(Recording):
         except DataError:
             self._sound.close()
             raise
+        if self._uncounted is not None:
+            self.promised = None
+            self.frames = None
         self._read_notes(self._sound.extra_info)
+
+    def _source(self) -> Any:
+        """What libsndfile reads: the file itself where it is one."""
+        self._file.seek(0)
+        if self._uncounted is not None:
+            return self._uncounted
+        try:
+            descriptor = self._file.fileno()
+        except (OSError, io.UnsupportedOperation):
+            return _Steady(self._file)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        return descriptor
+
+    def length(self) -> int | None:
+        """How many samples it has."""
+        return self.frames if self._uncounted is None else self._uncounted.frames()
 
     def _read_notes(self, notes: str) -> None:
         """What it says of itself, where it cannot all be there."""
@@ -177,7 +199,6 @@ class _Steady:
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
-        self.readinto = getattr(file, "readinto", None)
         self.tell, self.read = file.tell, file.read
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:

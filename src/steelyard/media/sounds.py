@@ -167,7 +167,8 @@ class Sound:
     def seconds(self) -> float | None:
         """How long it is by its header, for which nothing is decoded; None where that is not said."""
         with self._opened(self.rate) as recording:
-            return None if recording.frames is None else recording.frames / recording.rate
+            length = recording.length()
+            return None if length is None else length / recording.rate
 
     def read(self) -> bytes:
         """The encoded file; of samples in memory a WAV with 16 bits."""
