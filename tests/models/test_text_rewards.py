@@ -14,9 +14,11 @@ torch = pytest.importorskip("torch")
 
 from steelyard.engine import answer  # noqa: E402
 from steelyard.errors import ModelError, UsageError  # noqa: E402
+from steelyard.evaluation import evaluate  # noqa: E402
 from steelyard.models.huggingface import load_huggingface  # noqa: E402
 from steelyard.models.references import open_model  # noqa: E402
 from steelyard.models.text_rewards import RewardClassifier  # noqa: E402
+from steelyard.tasks.references import open_task  # noqa: E402
 from steelyard.types import Request  # noqa: E402
 
 LOADER = "AutoModelForSequenceClassification"
@@ -231,6 +233,17 @@ def test_an_adapter_may_bring_the_head_of_a_model_that_had_none(tmp_path: Path) 
     for row, score in zip(model.encode(Request("0", TEXTS[0], ANSWERS[:2])).rows, response.scores):
         with torch.no_grad():
             assert score == pytest.approx(float(adapted(torch.tensor([row.ids])).logits[0, 0]), abs=1e-5)
+
+
+def test_what_people_prefer_is_held_against_a_folder(open_reward: Open, tmp_path: Path) -> None:
+    model = open_reward("bert")
+    rows = [{"prompt": text, "chosen": ANSWERS[0], "rejected": ANSWERS[1]} for text in TEXTS]
+    folder = model.loaded.network.config._name_or_path
+    run = evaluate(folder, open_task("preference", data=rows), out=tmp_path / "run")
+    answers = [record.response.scores for record in run.records()]
+    assert len(answers) == len(TEXTS) and all(len(scores) == 2 for scores in answers)
+    right = sum(scores[0] > scores[1] for scores in answers)
+    assert run.about["results"][0]["value"] == pytest.approx(right / len(TEXTS))
 
 
 def test_a_function_scores_choices_as_a_model_does() -> None:

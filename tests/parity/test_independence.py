@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 
 from steelyard.errors import UsageError
+from steelyard.media.sounds import as_sound
 from steelyard.models.base import LocalModel, Model
 from steelyard.models.embedded import Embedded
 from steelyard.models.functions import FunctionModel
@@ -264,3 +266,26 @@ def test_it_is_stored_as_it_is_told() -> None:
     document = check_independence(Judge("padding"), texts(8)).as_document()
     assert document["holds"] is False and document["asked"] == 8 and document["largest"] > 0.1
     assert document["findings"][0]["cause"] == PADDING
+
+
+@pytest.mark.parametrize("mode", ["final", "standard"])
+def test_the_music_reward_model_holds(mode: str) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("soundfile")
+    from steelyard.models.music.opening import load_music_reward
+
+    tiny = Path(__file__).parents[1] / "data" / "reward-tiny"
+    a, b, r = (Part("audio", as_sound(tiny / f"{name}.wav")) for name in "abr")
+    asked = [
+        Request("0", {"audio": a, "text": "calm", "lyrics": ""}),
+        Request(
+            "1", {"audio": r, "text": "a much longer text of many words", "lyrics": "la la", "ref_audio": b}
+        ),
+        Request("2", {"audio": r, "text": "", "lyrics": "", "audio_b": b}),
+        Request("3", {"audio": b, "text": "drums", "lyrics": "oh", "audio_b": r, "ref_audio": r}),
+    ]
+    options: dict[str, Any] = {"mode": mode, "max_dur": 3} if mode == "standard" else {"mode": mode}
+    model = load_music_reward(tiny / "ckpt" / "model.safetensors", device="cpu", **options)
+    found = check_independence(model, asked)
+    model.close()
+    assert found.findings == [] and found.largest is not None and found.largest < 1e-5
