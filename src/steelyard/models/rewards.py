@@ -68,7 +68,7 @@ class RewardModel(LocalModel):
         for sides in asked:
             marks = [None if isinstance(side, str) else mark_of(side) for side in sides]
             judged = [side if isinstance(side, str) else scored[mark] for side, mark in zip(sides, marks)]
-            remarks = ["" if isinstance(side, str) else side.audio.remark for side in sides]
+            remarks = ["" if mark is None else _remark_on(pieces[mark]) for mark in marks]
             responses.append(_respond(judged, [lasting.get(mark) for mark in marks], remarks))
             self._repeated += sum(mark is not None for mark in marks)
         self._repeated -= len(pieces)
@@ -152,6 +152,12 @@ def pieces_of(request: Request) -> tuple[Piece, ...]:
 def mark_of(piece: Piece) -> Hashable:
     """What equal pieces of a batch have in common."""
     return _mark(piece.audio), piece.text, piece.lyrics, _mark(piece.ref_audio)
+
+
+def _remark_on(piece: Piece) -> str:
+    """What is odd about the sounds of a piece that was scored."""
+    reference = "" if piece.ref_audio is None else piece.ref_audio.remark
+    return "; ".join(filter(None, [piece.audio.remark, reference and f"its reference: {reference}"]))
 
 
 def _mark(sound: Sound | None) -> Hashable:

@@ -89,6 +89,10 @@ class Scorer(RewardModel):
         if score_kwargs is not None and not isinstance(score_kwargs, Mapping):
             raise UsageError(f"score_kwargs={score_kwargs!r} is no mapping", hint='as {"name": value}')
         self._thing, self._kwargs = thing, dict(score_kwargs or {})
+        # As it was made: what it counts later on makes it no other.
+        attributes: Mapping[str, Any] = getattr(thing, "__dict__", {})
+        plain = {name: value for name, value in attributes.items() if isinstance(value, _PLAIN)}
+        self._bound = show_options(plain)
         self.max_dur = self.most_seconds = max_dur
         self.batch_size = batch_size
 
@@ -101,13 +105,12 @@ class Scorer(RewardModel):
         """Its class and source, the options and files that made it, and how it is asked."""
         made, cls = show_options(self.options), type(self._thing)
         files = {name: Path(str(made[name])).expanduser() for name in _FILES if made.get(name)}
-        plain = {name: value for name, value in _attributes(self._thing).items() if isinstance(value, _PLAIN)}
         return {
             "class": f"{type(self).__module__}.{type(self).__qualname__}",
             "object": f"{cls.__module__}.{cls.__qualname__}",
             "source": source_digest(cls),
             "options": {name: value for name, value in made.items() if name not in _OWN},
-            "bound": show_options(plain),
+            "bound": self._bound,
             "weights": {name: fingerprint(path) for name, path in files.items() if path.exists()},
             "max_dur": self.max_dur,
             "score_kwargs": show_options(self._kwargs),
@@ -148,23 +151,20 @@ class Scorer(RewardModel):
 
         asked = {"batch_size": self.batch_size, "max_dur": self.max_dur}
         given = self._thing.score_batch(pieces, **{**asked, **self._kwargs})
+        kind = type(given).__name__
         if hasattr(given, "detach"):
             # Neither what lies on another device nor bfloat16 is known to numpy.
             given = given.detach().cpu().double()
         try:
             scores = np.asarray(given, dtype=np.float64)
         except (TypeError, ValueError) as error:
-            said = f"{self.name}.score_batch gave a {type(given).__name__} that is no array of numbers"
+            said = f"{self.name}.score_batch gave a {kind} that is no array of numbers"
             raise ModelError(f"{said}: {describe(error)}") from error
         if scores.shape != (len(pieces), len(_COLUMNS)):
             wanted = f"for {len(pieces)} pieces it must be {(len(pieces), len(_COLUMNS))}"
-            raise ModelError(f"{self.name}.score_batch gave an array of shape {scores.shape}", hint=wanted)
+            said = f"{self.name}.score_batch gave a {kind} of shape {scores.shape}"
+            raise ModelError(said, hint=wanted)
         return [dict(zip(_COLUMNS, map(float, row))) for row in scores]
-
-
-def _attributes(thing: Any) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = getattr(thing, "__dict__", {})
-    return found
 
 
 def _incomplete(name: str, lacking: Sequence[str]) -> Incomplete:

@@ -49,7 +49,9 @@ class Ears:
         # Those of the batch under way and of the next one.
         self._begun: deque[dict[Hashable, Future[Heard]]] = deque(maxlen=2)
         self._lock = Lock()
-        self.spent = {"waiting": 0.0, "network": 0.0}
+        self.remarks: dict[Hashable, str] = {}
+        """What is odd about some of the stretches."""
+        self.spent = {"network": 0.0} if self._alone else {"waiting": 0.0, "network": 0.0}
 
     def begin(self, stretches: Mapping[Hashable, Stretch]) -> None:
         """Begin with what the next batch will ask for."""
@@ -64,8 +66,11 @@ class Ears:
         begun = {mark: self._start(mark, stretches[mark]) for mark, kept in heard.items() if kept is None}
         since = clock()
         done = {mark: self._finish(mark, future) for mark, future in begun.items()}
-        self.spend("waiting", since)
-        heard.update(done if self._alone else self._hear_together(done))
+        if self._alone:
+            heard.update(done)
+        else:
+            self.spend("waiting", since)
+            heard.update(self._hear_together(done))
         for mark in begun:
             frames = heard[mark]
             if isinstance(frames, Tensor):
@@ -119,6 +124,8 @@ class Ears:
             return str(error)
         except Exception as error:  # noqa: BLE001 - foreign decoders; the piece fails, not the run
             return f"{sound.name}: {describe(error)}"
+        if sound.remark:
+            self.remarks[stretch.mark] = sound.remark
         return None if is_too_little(stretch, samples) else samples
 
     def _hear_together(self, decoded: Mapping[Hashable, Heard]) -> dict[Hashable, Heard]:
@@ -142,4 +149,4 @@ class Ears:
 
 def collect(stretches: Sequence[Stretch]) -> dict[Hashable, Stretch]:
     """Stretches by their marks, equal ones once."""
-    return {stretch.mark(): stretch for stretch in stretches}
+    return {stretch.mark: stretch for stretch in stretches}

@@ -25,39 +25,35 @@ _LEAST_SECONDS = 1.0
 
 
 class Stretch(NamedTuple):
-    """A part of a sound: from `start` on, for so many seconds or to its end."""
+    """A part of a sound: from `start` on so many seconds, or to its end; `mark` tells it from all others."""
 
     sound: Sound
     start: float
     seconds: float | None
-
-    def mark(self) -> Hashable:
-        """What tells it from all others, as long as its file is not written anew."""
-        path = self.sound.path
-        if path is None:
-            content: Hashable = self.sound.reference().get("digest", id(self.sound))
-        else:
-            try:
-                content = identify(path)
-            except OSError:
-                content = str(path)
-        return content, self.start, self.seconds
+    mark: Hashable
 
 
-def find_stretches(sound: Sound, *, seconds: float | None, step: float | None) -> list[Stretch]:
+def find_stretches(sound: Sound, *, seconds: float | None, step: float | None = None) -> list[Stretch]:
     """The stretches of a sound: its beginning, or with `step` one every so many seconds to its end."""
-    if step is None or seconds is None:
-        return [Stretch(sound, 0.0, seconds)]
-    end, start = sound.seconds(), 0.0
-    if end is None:
-        end = len(sound.load(RATE)) / RATE
-    found = [Stretch(sound, start, seconds)]
-    while start + seconds < end:
-        start = len(found) * step
-        if end - start < _LEAST_SECONDS:
-            break
-        found.append(Stretch(sound, start, seconds))
-    return found
+    content = _identify(sound)
+    starts = [0.0]
+    if step is not None and seconds is not None:
+        end = sound.seconds()
+        if end is None:
+            end = len(sound.load(RATE)) / RATE
+        while starts[-1] + seconds < end and end - len(starts) * step >= _LEAST_SECONDS:
+            starts.append(len(starts) * step)
+    return [Stretch(sound, start, seconds, (content, start, seconds)) for start in starts]
+
+
+def _identify(sound: Sound) -> Hashable:
+    """What a sound is known by, as long as its file is not written anew."""
+    if sound.path is None:
+        return str(sound.reference().get("digest", id(sound))), sound.rate
+    try:
+        return identify(sound.path)
+    except OSError:
+        return str(sound.path)
 
 
 def cut(samples: Tensor) -> list[Tensor]:

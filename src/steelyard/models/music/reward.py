@@ -142,7 +142,11 @@ class MusicReward(RewardModel):
     def score(self, pieces: Sequence[Piece]) -> list[Scored]:
         """The scores of several pieces, each as if it were alone."""
         plans = [self._plan(piece) for piece in pieces]
-        heard = self._ears.hear(collect(_stretches(plans)))
+        stretches = _stretches(plans)
+        heard = self._ears.hear(collect(stretches))
+        for stretch in stretches:
+            # It may have been another Sound of the same file that was listened to.
+            stretch.sound.remark = self._ears.remarks.get(stretch.mark, "")
         found = [_find(plan, heard) for plan in plans]
         good = [(piece, one) for piece, one in zip(pieces, found) if not isinstance(one, str)]
         if self.device.type == "cpu":
@@ -181,8 +185,9 @@ class MusicReward(RewardModel):
             stretches = find_stretches(piece.audio, seconds=self.max_dur, step=self.dur_step)
         except SteelyardError as error:
             return str(error)
-        reference = None if piece.ref_audio is None else Stretch(piece.ref_audio, 0.0, self.max_dur)
-        return Plan(stretches, reference)
+        if piece.ref_audio is None:
+            return Plan(stretches, None)
+        return Plan(stretches, find_stretches(piece.ref_audio, seconds=self.max_dur)[0])
 
     def _judge_all(self, pieces: Sequence[tuple[Piece, _Found]]) -> list[Scored]:
         """The scores of pieces that were heard."""
@@ -236,8 +241,8 @@ def _find(plan: Plan | str, heard: Mapping[Hashable, Heard]) -> _Found | str:
     """What was heard of a piece, or why it cannot be scored."""
     if isinstance(plan, str):
         return plan
-    given = [heard[stretch.mark()] for stretch in plan.stretches]
-    reference = None if plan.reference is None else heard[plan.reference.mark()]
+    given = [heard[stretch.mark] for stretch in plan.stretches]
+    reference = None if plan.reference is None else heard[plan.reference.mark]
     failed = next((one for one in given if isinstance(one, str)), None)
     if failed is not None:
         return failed
