@@ -13,6 +13,7 @@ from steelyard.errors import UsageError
 SUBSETS = ("all", "PAM", "MusicEval", "MusicArena", "CMI-Pref")
 BACKENDS = ("final", "standard")
 MODELS = ("cmi_rm", "cmi_rm_head")
+JSON = ("model_init_kwargs_json", "model_score_kwargs_json")
 
 _ABOUT = "Score the music of a benchmark with a reward model, and compare the scores with human judgement."
 _EXAMPLES = """\
@@ -40,10 +41,13 @@ def read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     _add_data(parser)
     _add_asking(parser)
     _add_results(parser)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    for name in JSON:
+        setattr(options, name, _read_mapping(f"--{name}", getattr(options, name)))
+    return options
 
 
-def read_mapping(flag: str, text: str) -> Mapping[str, Any]:
+def _read_mapping(flag: str, text: str) -> Mapping[str, Any]:
     """The JSON object that a flag was given."""
     try:
         found = json.loads(text)
@@ -65,8 +69,18 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         "taken, and the encoders from the folders that its configuration names (default: cmi_rm)",
     )
     add("--model_class_path", metavar="MODULE:CLASS", help="a class of one's own in the place of --model")
-    add("--model_init_kwargs_json", metavar="JSON", help="arguments of its constructor, as an object")
-    add("--model_score_kwargs_json", metavar="JSON", help="arguments of its score_batch, as an object")
+    add(
+        "--model_init_kwargs_json",
+        default="{}",
+        metavar="JSON",
+        help="arguments of its constructor, as an object",
+    )
+    add(
+        "--model_score_kwargs_json",
+        default="{}",
+        metavar="JSON",
+        help="arguments of its score_batch, as an object",
+    )
     add("--device", metavar="NAME", help="cpu, cuda:0, … (cuda:0 where there is CUDA, else cpu)")
     add(
         "--reward_model_backend",

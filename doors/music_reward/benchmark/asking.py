@@ -14,7 +14,8 @@ from typing import Any
 from music_reward.benchmark.settings import ALL
 from steelyard.cli.progress import ProgressLine
 from steelyard.cli.screen import printable, tell
-from steelyard.data.layouts.base import lay_out
+from steelyard.data.layouts.base import Layout
+from steelyard.data.layouts.music import make_music
 from steelyard.data.source import Data
 from steelyard.errors import DataError, Interrupted
 from steelyard.evaluation import evaluate
@@ -24,6 +25,8 @@ from steelyard.store import Run
 from steelyard.tasks.base import Task
 from steelyard.tasks.references import open_task
 from steelyard.types import Sample
+
+_LAYOUT = Layout("music", make_music)
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ def read_task(options: Namespace, *, split: str) -> Task:
     if not root.is_dir():
         raise DataError(f"there is no folder {root}", hint="--dataset_root is where paths in rows begin")
     try:
-        data = Data(lay_out("preference", path, format="jsonl", home=root))
+        data = Data(_LAYOUT.open(path, format="jsonl", home=root))
         task = open_task(
             "preference", data=data, split=None if split == ALL else split, subset=options.subset
         )
@@ -65,7 +68,7 @@ def read_task(options: Namespace, *, split: str) -> Task:
     return replace(task, data=rows)
 
 
-def ask(model: Model, task: Task, *, folder: Path, options: Namespace, words: Sequence[str]) -> Run:
+def ask(model: Model, task: Task, *, folder: Path, options: Namespace) -> Run:
     """Ask a model all that is not answered yet; the run lies in the folder."""
     goes_on = options.resume and (folder / "run.json").exists()
     line = ProgressLine(printable(f"{model.name} · {options.dataset_jsonl.name}"))
@@ -80,7 +83,7 @@ def ask(model: Model, task: Task, *, folder: Path, options: Namespace, words: Se
             watch=line,
         )
     except Interrupted as error:
-        raise Interrupted(str(error.args[0]), hint=f"go on with: {way_on(words, folder)}") from error
+        raise Interrupted(str(error.args[0]), hint=f"go on with: {way_on(folder)}") from error
     finally:
         line.close()
 
@@ -94,12 +97,6 @@ def examine(model: Model, task: Task, *, count: int) -> Mapping[str, Any]:
     return found.as_document()
 
 
-def way_on(words: Sequence[str], folder: Path) -> str:
-    """The command that goes on with a run."""
-    given = [word for word in words if word != "--resume"]
-    named = (
-        []
-        if any(word.partition("=")[0] == "--output_dir" for word in given)
-        else ["--output_dir", str(folder)]
-    )
-    return shlex.join(["python", "inference_benchmark.py", *given, *named, "--resume"])
+def way_on(folder: Path) -> str:
+    """How to go on with a run, without what a command may hold that is nobody's business."""
+    return f"the same command with --resume --output_dir {shlex.quote(str(folder))}"

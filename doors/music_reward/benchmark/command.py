@@ -12,16 +12,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from music_reward.benchmark.arguments import read_arguments
+from music_reward.benchmark.arguments import JSON, read_arguments
 from music_reward.benchmark.asking import ask, examine, read_task, way_on
 from music_reward.benchmark.measures import measure_rows
-from music_reward.benchmark.opening import name_checkpoint, open_benchmarked, read_flag
+from music_reward.benchmark.opening import name_checkpoint, open_benchmarked
 from music_reward.benchmark.outputs import METADATA, RESULTS, as_json, tabulate, write_measures, write_text
 from music_reward.benchmark.rows import read_rows, row_of, write_rows
 from music_reward.benchmark.settings import Settings, read_settings
 from steelyard.cli.interruption import stopped_like_an_interrupt
 from steelyard.cli.screen import printable, show, tell, width
 from steelyard.errors import Interrupted, SteelyardError, UsageError, describe
+from steelyard.models.credentials import show_options
 from steelyard.store import Run
 from steelyard.types import Record
 
@@ -31,7 +32,7 @@ _STOPPED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one benchmark and return its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    return guard("inference_benchmark.py", lambda: _benchmark(read_arguments(words), words), words=words)
+    return guard("inference_benchmark.py", lambda: _benchmark(read_arguments(words)), words=words)
 
 
 def guard(name: str, run: Callable[[], int], *, words: Sequence[str]) -> int:
@@ -67,9 +68,7 @@ def _say(name: str, message: str, *, hint: str) -> None:
         tell(f"hint: {printable(' '.join(hint.split()))}")
 
 
-def _benchmark(options: Namespace, words: Sequence[str]) -> int:
-    for flag in ("model_init_kwargs_json", "model_score_kwargs_json"):
-        read_flag(options, flag)
+def _benchmark(options: Namespace) -> int:
     settings = read_settings(options.eval_yaml, split=options.split)
     folder = _choose_folder(options)
     task = read_task(options, split=settings.split)
@@ -78,12 +77,12 @@ def _benchmark(options: Namespace, words: Sequence[str]) -> int:
         seen = None
         if options.check_independence:
             seen = examine(model, task, count=options.check_independence)
-        run = ask(model, task, folder=folder, options=options, words=words)
+        run = ask(model, task, folder=folder, options=options)
     finally:
         model.close()
     if seen is not None:
         run.update(independence=seen)
-    return _finish(run, options, settings, words=words)
+    return _finish(run, options, settings)
 
 
 def _choose_folder(options: Namespace) -> Path:
@@ -104,7 +103,7 @@ def _choose_folder(options: Namespace) -> Path:
     return folder
 
 
-def _finish(run: Run, options: Namespace, settings: Settings, *, words: Sequence[str]) -> int:
+def _finish(run: Run, options: Namespace, settings: Settings) -> int:
     """Write what a run holds, show it, and say how it went."""
     records = sorted(run.records(), key=lambda record: record.index)
     folder, results = run.path, run.path / RESULTS
@@ -121,7 +120,7 @@ def _finish(run: Run, options: Namespace, settings: Settings, *, words: Sequence
         tell(printable(f"{len(failed):,} of {len(records):,} rows could not be scored; the first, "
                        f"row {first.index + 1}: {first.response.error}"))  # fmt: skip
     if not done:
-        tell(printable(f"stopped: {run.about.get('reason')}; go on with: {way_on(words, folder)}"))
+        tell(printable(f"stopped: {run.about.get('reason')}; go on with: {way_on(folder)}"))
     tell(printable(f"results in {folder}"))
     return 0 if done and not failed else 1
 
@@ -132,6 +131,7 @@ def _describe(
     """What the results were made of, and how."""
     about = run.about
     flags = {name: value for name, value in vars(options).items() if name not in ("debug", "resume")}
+    flags.update({name: show_options(flags[name]) for name in JSON})
     return {
         "model": about["model"],
         "state": about.get("state"),

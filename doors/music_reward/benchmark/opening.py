@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from music_reward.benchmark.arguments import read_mapping
 from steelyard.cli.screen import printable, tell
-from steelyard.errors import UsageError
+from steelyard.errors import ModelError, SteelyardError, UsageError, describe
 from steelyard.models.base import Model
 from steelyard.models.references import open_model
 from steelyard.models.scorers import open_scorer
@@ -24,8 +23,7 @@ _ADAPTER = ("RewardModelAdapterConfig", "RewardModelAdapter")
 
 def open_benchmarked(options: Namespace) -> Model:
     """The model that the flags name; what is to be said of it is told."""
-    init = read_flag(options, "model_init_kwargs_json")
-    score = read_flag(options, "model_score_kwargs_json")
+    init, score = options.model_init_kwargs_json, options.model_score_kwargs_json
     with warnings.catch_warnings():
         # What they say is told below.
         warnings.filterwarnings("ignore", message="there is no cuda")
@@ -33,12 +31,6 @@ def open_benchmarked(options: Namespace) -> Model:
     for remark in model.remarks:
         tell(printable(f"warning: {remark}"))
     return model
-
-
-def read_flag(options: Namespace, name: str) -> Mapping[str, Any]:
-    """The object of a JSON flag; an empty one where it is not given."""
-    text = getattr(options, name)
-    return {} if text is None else read_mapping(f"--{name}", text)
 
 
 def name_checkpoint(options: Namespace) -> tuple[str, str]:
@@ -82,9 +74,19 @@ def _open_own(options: Namespace, init: Mapping[str, Any], score: Mapping[str, A
         model = open_model(found, **init)
     else:
         asked = {"max_dur": options.max_dur, "batch_size": options.batch_size, "score_kwargs": score}
-        model = open_scorer(found, given, asked=asked)
+        model = _make(found, given, asked)
     model.remarks = (*model.remarks, *remarks)
     return model
+
+
+def _make(own: type, given: Mapping[str, Any], asked: Mapping[str, Any]) -> Model:
+    try:
+        return open_scorer(own, given, asked=asked)
+    except SteelyardError:
+        raise
+    except Exception as error:
+        hint = "--debug shows where"
+        raise ModelError(f"{own.__name__} could not be made: {describe(error)}", hint=hint) from error
 
 
 def _pick_device(wanted: str | None) -> tuple[str, tuple[str, ...]]:
