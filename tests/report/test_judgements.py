@@ -1,0 +1,136 @@
+"""What a reward model said beside what people said: ratings, margins, and the records that are far off."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from scipy.stats import rankdata
+
+from steelyard import Record, Request, Response, Sample
+from steelyard.report.judgement_charts import draw_judgements
+from steelyard.report.judgements import Judgements, Key, margin_of, verdicts_of
+from steelyard.report.model_spending import tell_model
+from steelyard.report.samples import chosen_of, tabulate_verdicts
+
+
+def record(index: int, target: Any, scores: Any, *, dataset: str = "D", error: str | None = None) -> Record:
+    sample = Sample(str(index), {}, target, meta={"dataset": dataset})
+    return Record(index, sample, Request(str(index), {}), Response(scores=scores, error=error))
+
+
+def judge(*records: Record) -> Judgements:
+    judged = Judgements()
+    for one in records:
+        judged.add(one)
+    return judged
+
+
+def test_ratings_and_margins_are_kept_by_data_and_by_what_is_judged() -> None:
+    judged = judge(
+        record(0, {"musicality": 3, "alignment": 2.5}, {"musicality": 0.5, "alignment": 0.25}),
+        record(1, {"musicality": 4.0}, {"musicality": 0.75}, dataset="E"),
+        record(2, {"preference": "model_b"}, {"musicality": 1.0, "musicality_b": 3.0}),
+        record(3, {"preference_alignment": " A "}, {"alignment": 1.0, "alignment_b": 3.0}),
+        record(4, {"preference": "both"}, {"musicality": 1.0, "musicality_b": 3.0}),
+        record(5, {"preference": "a"}, {"musicality": 1.0}, error="side b: no sound"),
+        record(6, None, {"musicality": 1.0}),
+        record(7, {"musicality": True}, {"musicality": 1.0}),
+        record(8, {"musicality": 2.0}, [0.5]),
+    )
+    points = {str(key): (list(r.people), list(r.model), list(r.places)) for key, r in judged.ratings.items()}
+    assert points == {
+        "D musicality": ([3.0], [0.5], [0]),
+        "D alignment": ([2.5], [0.25], [0]),
+        "E musicality": ([4.0], [0.75], [1]),
+    }
+    # Above zero is the side that people prefer.
+    margins = {str(key): (list(m.values), list(m.places)) for key, m in judged.margins.items()}
+    assert margins == {"D preference": ([2.0], [2]), "D preference_alignment": ([-2.0], [3])}
+
+
+def test_the_furthest_are_those_whose_ranks_differ_the_most() -> None:
+    draw = random.Random(4)
+    people = [draw.randint(1, 5) for _ in range(200)]
+    model = [draw.gauss(value, 1.5) for value in people]
+    judged = judge(*(record(n, {"m": p}, {"m": s}) for n, (p, s) in enumerate(zip(people, model))))
+    gaps = abs(rankdata([-p for p in people]) - rankdata([-s for s in model]))
+    expected = sorted(range(200), key=lambda n: -gaps[n])[:10]
+    found = judged.furthest()
+    assert list(found) == [n for n in expected if 3 * gaps[n] > 200]
+    first = expected[0]
+    ranks = [round(float(rankdata([-x for x in side])[first])) for side in (people, model)]
+    assert found[first] == f"m: rank {ranks[0]} of 200 for people, {ranks[1]} for the model"
+
+
+def test_of_pairs_the_surest_mistakes_are_the_furthest() -> None:
+    pairs = [record(n, {"preference": "a"}, {"musicality": n - 15.0, "musicality_b": 0.0}) for n in range(40)]
+    assert judge(*pairs).furthest() == {n: f"preference: the other side by {15 - n}" for n in range(4)}
+    right = [record(n, {"preference": "b"}, {"musicality": -1.0, "musicality_b": 0.0}) for n in range(40)]
+    assert judge(*right).furthest() == {}
+
+
+def test_a_pair_is_told_side_by_side() -> None:
+    scores = {"alignment": 0.25, "musicality": 3.0, "alignment_b": 0.25, "musicality_b": 3.5}
+    target = {"preference": "a", "preference_musicality": "b", "alignment": "both"}
+    one = record(0, target, scores)
+    assert tabulate_verdicts(one) == [
+        ["", "a", "b", "the model prefers", "people prefer"],
+        ["alignment", "0.25", "0.25", "neither", "both"],
+        ["musicality", "3", "3.5", "b", "b"],
+        ["preference", "–", "–", "–", "a"],
+    ]
+    assert chosen_of(one) == "alignment 0.25 : 0.25, musicality 3 : 3.5, preference –"
+    half = record(1, {"preference": "a"}, {"musicality_b": 2.0}, error="side a: no sound")
+    assert tabulate_verdicts(half)[1] == ["musicality", "–", "2", "–", "–"]
+    assert margin_of(half.response, "preference") is None
+    rated = record(2, {"musicality": 3.5}, {"musicality": 0.123456})
+    assert tabulate_verdicts(rated) == [["", "the model", "people"], ["musicality", "0.1235", "3.5"]]
+    assert verdicts_of(record(3, "x", [0.1, 0.2])) == [] == tabulate_verdicts(record(4, "x", None))
+
+
+def test_charts_show_every_point_and_both_sides() -> None:
+    rated = [record(n, {"m": n % 5}, {"m": float(n)}) for n in range(50)]
+    pairs = [
+        record(n, {"preference": "a"}, {"musicality": n - 10.0, "musicality_b": 0.0}, dataset="P")
+        for n in range(30)
+    ]
+    points, margins = draw_judgements(judge(*rated, *pairs))
+    assert (points.title, margins.title) == ("D m", "P preference: margin")
+    assert points.shapes[0].path.count("h0") == 50
+    assert [swatch.label for swatch in margins.legend] == ["wrong 10", "right 19"]
+    assert margins.note == "30 pairs, 1 of them tied"
+    many = judge(*(record(n, {"m": n % 7}, {"m": float(n % 90)}) for n in range(2500)))
+    (dense,) = draw_judgements(many)
+    assert all("heat" in shape.kind for shape in dense.shapes) and dense.shapes
+    # One piece is no picture, and equal scores are no division by nothing.
+    assert list(draw_judgements(judge(record(0, {"m": 1}, {"m": 1.0})))) == []
+    alike = judge(*(record(n, {"m": 2}, {"m": 0.0}) for n in range(3)))
+    (flat,) = draw_judgements(alike)
+    assert flat.shapes[0].path.count("h0") == 3
+    assert Key("", "m").__str__() == "m"
+
+
+def test_where_the_time_goes_is_said_in_words() -> None:
+    spent = {
+        "audio_seconds": 6000,
+        "decoded_seconds": 3000,
+        "decoding": 60.0,
+        "waiting": 30.0,
+        "network": 50.0,
+    }
+    told = dict(tell_model({**spent, "pieces": 200}, 100.0))
+    assert told == {
+        "sound": "6,000 s listened to, 60 s in a second",
+        "decoding": "60 s of all threads for 3,000 s of sound, 50 s in a second",
+        "waiting for sound": "30 s, 30 % of the run: decoding is the bottleneck, more workers=N may help",
+        "network": "50 s, 50 % of the run",
+        "the model counts": "pieces 200",
+    }
+    told = dict(tell_model({**spent, "waiting": 1.0, "network": 90.0}, 100.0))
+    assert told["network"].endswith("it is the bottleneck") and "bottleneck" not in told["waiting for sound"]
+    assert dict(tell_model({"coins": 2}, None)) == {"the model counts": "coins 2"}
+    assert dict(tell_model({"audio_seconds": 12.5, "scoring": 3.0}, None)) == {
+        "sound": "12.5 s listened to",
+        "in the model's code": "3 s",
+    }
