@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from steelyard.models.base import Model as Model
     from steelyard.models.references import open_model as open_model
     from steelyard.parity.examination import check_parity as check_parity
+    from steelyard.parity.independence import check_independence as check_independence
     from steelyard.serving.server import Server as Server
     from steelyard.serving.server import serve as serve
     from steelyard.store import Run as Run
@@ -76,6 +77,7 @@ _HOMES = {
     "Turn": "workloads.base",
     "answer": "engine",
     "answer_async": "engine",
+    "check_independence": "parity.independence",
     "check_parity": "parity.examination",
     "evaluate": "evaluation",
     "execute": "engine",
