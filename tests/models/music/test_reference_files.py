@@ -33,7 +33,7 @@ FILES = {
     "film": (1.1, 48000, 5),
     "studio": (0.6, 96000, 2),
     "tail": (30.02, 24000, 1),
-    "song": (4.3, 16000, 1),
+    "song": (3.9, 16000, 1),
 }
 MANY_WORDS = "the rain on a thin roof, and then the band: " * 30
 # A file, text, lyrics, the file of a reference.
@@ -95,7 +95,7 @@ def test_any_company_in_any_order(home: Path, name: str) -> None:
     model = MusicReward(home / name / "ckpt" / "model.safetensors", workers=2)
     draw = np.random.default_rng(4)
     try:
-        for size in (1, 3, len(ITEMS), 2 * len(ITEMS)):
+        for size in (1, 3, 16):
             model.free()
             order = draw.permutation(2 * len(ITEMS)) % len(ITEMS)
             for begin in range(0, len(order), size):
@@ -122,7 +122,7 @@ def test_where_windows_begin() -> None:
     assert list(windows(0.5, most=30, step=30)) == [0]
 
 
-@pytest.mark.parametrize(("most", "step"), [(2.0, 1.5), (1.25, 1.25), (1.0, None), (9.0, 1.0)])
+@pytest.mark.parametrize(("most", "step"), [(2.0, 1.5), (1.25, 1.25), (9.0, 1.0), (1.0, None)])
 def test_standard_is_the_mean_of_windows(home: Path, most: float, step: float | None) -> None:
     checkpoint = home / "plain" / "ckpt" / "model.safetensors"
     reference = Reference(checkpoint)
