@@ -251,9 +251,11 @@ MISTAKES: dict[str, tuple[str, dict[str, str], Break]] = {
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_is_seen(monkeypatch: pytest.MonkeyPatch, home: Path, name: str) -> None:
     checkpoint, item, breaks = MISTAKES[name]
-    files = {key: home / value if value.endswith(".wav") else value for key, value in item.items()}
+    files: dict[str, Any] = {
+        key: home / value if value.endswith(".wav") else value for key, value in item.items()
+    }
     reference = opened(home, checkpoint)
-    right: Any = reference.score(**files)  # type: ignore[arg-type]
+    right = reference.score(**files)
     breaks(monkeypatch, reference)
-    wrong = reference.score(**files)  # type: ignore[arg-type]
+    wrong = reference.score(**files)
     assert np.abs(wrong - right).max() > SEEN
