@@ -29,7 +29,7 @@ _BEGINNINGS = (b"fLaC", b"OggS", b"FORM", b".snd", b"dns.", b"caff", b"RIFX", b"
 # Where it ends too early an error comes for all that was asked: little is asked of it at once.
 _SMALL_BLOCK = 4096
 _SIZES = re.compile(r"^\s*(?:data|SSND|Data Size|riff)\s*: (\d+) \(should be (\d+)\)", re.M)
-_NO_END = "Last page lacks an end-of-stream bit"
+_LARGEST_PAGE = 65_307
 # Who writes into a pipe does not know the size, and writes the largest or none.
 _UNKNOWN_SIZE = 0x7FFF_F000
 
@@ -96,6 +96,8 @@ class _Decoded(Recording):
         self._failure = soundfile.SoundFileError
         self._file = file
         self._uncounted = uncounted(file) if _may_be_mp3(head) else None
+        # Looked for before libsndfile reads the same file, which does not expect that somebody moves in it.
+        lacks_end = head.startswith(b"OggS") and _lacks_last_page(file)
         try:
             self._sound = soundfile.SoundFile(self._source(), closefd=False)
         except (soundfile.SoundFileError, TypeError, RuntimeError) as error:
@@ -108,7 +110,7 @@ class _Decoded(Recording):
         if self._uncounted is not None:
             self.promised = None
             self.frames = None
-        self._read_notes(self._sound.extra_info)
+        self._read_notes(self._sound.extra_info, lacks_end)
 
     def _source(self) -> Any:
         """What libsndfile reads: the file itself where it is one."""
@@ -126,14 +128,14 @@ class _Decoded(Recording):
         """How many samples it has."""
         return self.frames if self._uncounted is None else self._uncounted.frames()
 
-    def _read_notes(self, notes: str) -> None:
+    def _read_notes(self, notes: str, lacks_end: bool) -> None:
         """What it says of itself, where it cannot all be there."""
         frames = self._sound.frames
         for found in _SIZES.finditer(notes):
             promised, there = int(found[1]), int(found[2])
             if there < promised < _UNKNOWN_SIZE and there:
                 self.promised = max(self.promised or 0, frames * promised // there)
-        if _NO_END in notes:
+        if lacks_end:
             self.remark = "cut off: it lacks its end"
 
     def blocks(self, first: int, count: int | None) -> Iterator[NDArray[np.float32]]:
@@ -210,6 +212,16 @@ class _Steady:
     def write(self, content: bytes) -> int:
         """Nothing is written."""
         return 0
+
+
+def _lacks_last_page(file: IO[bytes]) -> bool:
+    """Whether an Ogg file does not end with a whole page that says it is the last."""
+    file.seek(max(0, file.seek(0, io.SEEK_END) - _LARGEST_PAGE))
+    tail = file.read()
+    page = tail[tail.rfind(b"OggS") :]
+    if len(page) < 27 or not page[5] & 4 or len(page) < 27 + page[26]:
+        return True
+    return len(page) < 27 + page[26] + sum(page[27 : 27 + page[26]])
 
 
 def _said(error: Exception) -> str:
