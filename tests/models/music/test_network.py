@@ -12,6 +12,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from music.checkpoints import make_reward_checkpoint  # noqa: E402
+from music.variants import VARIANTS  # noqa: E402
+
 from steelyard.errors import UsageError  # noqa: E402
 from steelyard.media.sounds import Sound  # noqa: E402
 from steelyard.models.music.network import SHORTEST, Prompted, RewardNetwork, load_network  # noqa: E402
@@ -118,6 +121,22 @@ def test_bfloat16_is_near(network: RewardNetwork) -> None:
     # Nothing of that stays behind.
     again = network.score([hear(network, item["audio"])], [prompt(network, item)])
     assert again.numpy() == near([item["scores"]])
+
+
+@pytest.mark.parametrize("name", ["perceptrons", "gated stages", "stages", "crossed", "t5", "sanity"])
+def test_all_kinds_can_do_with_bfloat16(tmp_path: Path, name: str) -> None:
+    network = load_network(make_reward_checkpoint(tmp_path, **VARIANTS[name]))
+    noise = torch.randn(3, 30_000, generator=torch.Generator().manual_seed(1))
+
+    def compute() -> Any:
+        heard, texts = list(network.hear(noise)), network.read(["pop", "", "la la"])
+        refs = [None, heard[0], heard[1][:20]]
+        return network.score(heard, [Prompted(text, texts[1], ref) for text, ref in zip(texts, refs)])
+
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough = compute()
+    assert rough.dtype == torch.float32
+    assert rough.numpy() == pytest.approx(compute().numpy(), abs=0.1)
 
 
 def test_several_threads_hear_at_once(network: RewardNetwork) -> None:

@@ -45,7 +45,7 @@ class Judge(nn.Module):  # type: ignore[misc]
 
     def forward(self, heard: Sequence[Tensor], prompts: Sequence[Prompted]) -> Tensor:
         """Alignment and musicality of each piece (pieces, 2)."""
-        pieces = self.eval_downsampler(pack(heard))
+        pieces = _reduce(self.eval_downsampler, heard)
         asked = self.prompt_transformer(self._join(prompts), evenly=self.evenly)
         if self.cross:
             judged = self.joint_transformer(pieces, asked)
@@ -58,14 +58,13 @@ class Judge(nn.Module):  # type: ignore[misc]
 
     def _join(self, prompts: Sequence[Prompted]) -> Rows:
         """All that was asked for of each piece, one behind the other."""
-        parts = [unpack(self.text_downsampler(pack([one.text for one in prompts])))]
+        parts = [unpack(_reduce(self.text_downsampler, [one.text for one in prompts]))]
         if not self.text_only:
-            parts.append(unpack(self.lyrics_downsampler(pack([one.lyrics for one in prompts]))))
+            parts.append(unpack(_reduce(self.lyrics_downsampler, [one.lyrics for one in prompts])))
         joined = [list(rows) for rows in zip(*parts)]
-        having = [place for place, one in enumerate(prompts) if one.ref is not None]
+        having = {place: one.ref for place, one in enumerate(prompts) if one.ref is not None}
         if having:
-            heard = unpack(self.ref_downsampler(pack([prompts[place].ref for place in having])))
-            for place, rows in zip(having, heard):
+            for place, rows in zip(having, unpack(_reduce(self.ref_downsampler, list(having.values())))):
                 joined[place].append(rows)
         return pack([torch.cat(rows) for rows in joined])
 
@@ -87,3 +86,9 @@ class Sane(nn.Module):  # type: ignore[misc]
 def make_head(dim: int, inner: int, outputs: int) -> nn.Sequential:
     """From one row to scores."""
     return nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, inner), nn.ReLU(), nn.Linear(inner, outputs))
+
+
+def _reduce(downsampler: nn.Module, sequences: Sequence[Tensor]) -> Rows:
+    """Fewer rows of each; in full precision, for they are joined with others."""
+    rows = downsampler(pack(sequences))
+    return Rows(rows.values.float(), rows.lengths)

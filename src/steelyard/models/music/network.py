@@ -94,8 +94,13 @@ def exact_convolutions(device: Any) -> Iterator[None]:
         torch.backends.cudnn.allow_tf32 = rounding
 
 
-def load_network(checkpoint: str | Path, *, config: str | Path | None = None) -> RewardNetwork:
-    """The network of a checkpoint: `model.safetensors`, or the folder it lies in."""
+def load_network(
+    checkpoint: str | Path, *, config: str | Path | None = None, heads_only: bool = False
+) -> RewardNetwork:
+    """The network of a checkpoint: `model.safetensors`, or the folder it lies in.
+
+    With `heads_only` the encoders are those of the folders, whatever the checkpoint has of them.
+    """
     file = find_checkpoint(checkpoint)
     told = find_config(file, config=None if config is None else Path(config).expanduser())
     design = read_design(told)
@@ -110,13 +115,13 @@ def load_network(checkpoint: str | Path, *, config: str | Path | None = None) ->
     muq_place = find_folder(mulan.audio, near=near, role="the audio encoder")
     text_place = None if design.sane else _find_text(design, mulan, near)
     places = (mulan_place, muq_place, text_place)
-    weights = _gather(file, *places, design=design, fetch=False)
+    weights = _gather(file, *places, design=design, heads_only=heads_only, fetch=False)
     with init_empty_weights(include_buffers=False):
         ear = Ear(read_muq(muq_place.folder), mulan)
         reader = None if text_place is None else _make_reader(text_place, design, mulan, weights)
         network = RewardNetwork(ear, reader, Sane(design) if design.sane else Judge(design))
     if lacks(network, weights, name_in_checkpoint):
-        weights = _gather(file, *places, design=design, fetch=True)
+        weights = _gather(file, *places, design=design, heads_only=heads_only, fetch=True)
     used = fill(network, weights, name_in_checkpoint)
     network.eval().requires_grad_(False)
     ear.front.fold()
@@ -177,7 +182,14 @@ def _make_reader(place: Place, design: Design, mulan: Mulan, weights: Weights) -
 
 
 def _gather(
-    checkpoint: Path, mulan: Place, muq: Place, text: Place | None, *, design: Design, fetch: bool
+    checkpoint: Path,
+    mulan: Place,
+    muq: Place,
+    text: Place | None,
+    *,
+    design: Design,
+    heads_only: bool,
+    fetch: bool,
 ) -> Weights:
     """The weights of all files, those of the checkpoint before those of the folders."""
     weights = Weights(lora=design.lora)
@@ -185,8 +197,12 @@ def _gather(
     if text is not None:
         weights.add(text.weights(fetch=fetch), _name_of_text)
     weights.add(mulan.weights(fetch=fetch), partial(_name_of_mulan, design=design))
-    weights.add([checkpoint], str)
+    weights.add([checkpoint], _name_of_head if heads_only else str)
     return weights
+
+
+def _name_of_head(key: str) -> str | None:
+    return None if key.startswith(("audio_module.", "text_module.")) else key
 
 
 def _name_of_muq(key: str) -> str | None:

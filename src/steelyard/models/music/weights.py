@@ -105,7 +105,7 @@ class Weights:
             )
         halves = _read(parts)
         told, rank = self._lora or {}, halves["lora_A"].shape[0]
-        alpha = told.get("lora_alpha", told.get("alpha"))
+        alpha = told.get("lora_alpha") or told.get("alpha")
         if alpha is None:
             alpha = _ALPHA
             remark = f"text_lora_config has no lora_alpha: {_ALPHA} is taken, as PEFT does"
