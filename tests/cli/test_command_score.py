@@ -148,7 +148,7 @@ def test_independence_is_told_and_stored(ask: Ask) -> None:
     given = ("--data", "rows.jsonl", "--check-independence", "4", "--quiet")
     code, out, err = ask("score", "--model", "./rewards.py:brief", *given, "--out", "a")
     assert code == 0
-    assert "independence: 4 questions alone, together and in other orders: the same scores" in err
+    assert "independence: 4 questions alone, together and in other orders: the same" in err
     stored = about("a")["independence"]
     assert (stored["holds"], stored["asked"], stored["findings"]) == (True, 4, [])
     assert "depend on what is asked" not in out
@@ -165,5 +165,5 @@ def test_independence_is_told_and_stored(ask: Ask) -> None:
 def test_answers_in_texts_are_checked_too(ask: Ask) -> None:
     data = ("--data", "words.jsonl", "--metric", "exact", "--check-independence", "4", "--quiet")
     _, out, err = ask("eval", "--model", "./rewards.py:together", *data, "--out", "r")
-    assert "! independence: the batch: 4 of 4 scores differ: it depends on who else is asked" in err
+    assert "! independence: the batch: 4 of 4 answers differ: it depends on who else is asked" in err
     assert "'7' alone" in err and "! answers depend" in out

@@ -70,7 +70,7 @@ class Independence:
         questions = "1 question" if self.asked == 1 else f"{self.asked} questions"
         if self.holds:
             alike = "" if not self.largest else f" to {self.largest:.1g}"
-            yield f"{questions} alone, together and in other orders: the same scores{alike}"
+            yield f"{questions} alone, together and in other orders: the same{alike}"
         for one in self.findings:
             yield f"{one.cause}: {one.evidence}"
             yield from filter(None, (one.example, one.mend and f"to mend it: {one.mend}"))

@@ -237,4 +237,5 @@ def _tell(seen: Evidence, cause: str, shown: Sequence[Seen]) -> Finding:
 
 
 def _count(seen: Evidence, shown: Sequence[Seen]) -> str:
-    return f"{len({one.member for one in shown})} of {len(seen.units) - len(seen.failed)} scores"
+    what = "scores" if any(said.numbers for said in seen.alone) else "answers"
+    return f"{len({one.member for one in shown})} of {len(seen.units) - len(seen.failed)} {what}"
