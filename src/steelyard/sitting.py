@@ -34,6 +34,10 @@ HOPELESS = 100
 """After how many answers a run in which all failed is given up, where nobody says when."""
 
 
+_SHOWN = 300
+"""So many letters of why a question failed say why a run was stopped."""
+
+
 class Progress:
     """How far an evaluation is."""
 
@@ -202,9 +206,8 @@ class Sitting:
             total = self.progress.total
             most = math.floor(most * (max(self.progress.done, HOPELESS) if total is None else total))
         if most == 0:
-            raise GivenUp(
-                f"question {record.request.id} failed, and none was allowed to: {record.response.error}"
-            )
+            why = (record.response.error or "")[:_SHOWN]
+            raise GivenUp(f"question {record.request.id} failed, and none was allowed to: {why}")
         if self.failures > most:
             failed = "1 question" if self.failures == 1 else f"{self.failures:,} questions"
             raise GivenUp(f"{failed} failed, and {most:,.0f} were allowed to")

@@ -164,6 +164,8 @@ def test_how_they_are_joined_can_be_said(open_reward: Open) -> None:
     assert open_reward("bert", words="chat", join="pair").join == "pair"
     with pytest.raises(UsageError, match="no chat template"):
         open_reward("bert", join="chat")
+    with pytest.raises(UsageError, match="no chat template"):
+        open_reward("bert", chat=True)
     with pytest.raises(UsageError, match="does not say how"):
         open_reward("bert", join="{prompt} only")
 

@@ -249,8 +249,9 @@ class Head:
 
 def _find_join(loaded: Loaded, wanted: str | None, *, chat: bool | None) -> str:
     """How question and answer are joined: as is wanted, else as the tokenizer can."""
+    wanted = CHAT if chat and wanted is None else wanted
     if wanted is None:
-        if loaded.template is not None and chat is not False:
+        if loaded.template is not None and chat is None:
             return CHAT
         return PAIR if _parts_pairs(loaded.tokenizer) else _BELOW
     if wanted == CHAT and loaded.template is None:

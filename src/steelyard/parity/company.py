@@ -66,13 +66,13 @@ class Said:
 
     def show(self, other: Said) -> tuple[str, str]:
         """Both as a reader sees them: where they are furthest apart, or what they say."""
-        if self.error is not None or other.error is not None or not self.numbers:
+        if self.numbers.keys() != other.numbers.keys() or not self.numbers:
             return _shown(self), _shown(other)
-        gaps = {name: abs(value - other.numbers.get(name, math.inf)) for name, value in self.numbers.items()}
+        gaps = {name: abs(value - other.numbers[name]) for name, value in self.numbers.items()}
         worst = max(gaps, key=gaps.__getitem__)
-        named = f"{worst} " if worst else ""
-        digits = _digits(self.numbers[worst], other.numbers.get(worst, math.nan))
-        return tuple(f"{named}{one.numbers.get(worst, math.nan):.{digits}g}" for one in (self, other))  # type: ignore[return-value]
+        here, there = self.numbers[worst], other.numbers[worst]
+        named, digits = f"{worst} " if worst else "", _digits(here, there)
+        return f"{named}{here:.{digits}g}", f"{named}{there:.{digits}g}"
 
 
 def units_of(place: int, request: Request, *, model: Model) -> list[Unit]:
