@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -101,9 +102,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Score one piece from the command line."""
     options = _read_arguments(arguments)
     try:
-        inference = RewardModelInference(
-            options.checkpoint, config=options.config, device=options.device, mode=options.mode
-        )
+        with warnings.catch_warnings():
+            # What they say is told as a remark.
+            warnings.filterwarnings("ignore", message="there is no cuda")
+            inference = RewardModelInference(
+                options.checkpoint, config=options.config, device=options.device, mode=options.mode
+            )
         for remark in inference.model.remarks:
             tell(printable(remark))
         heard = {"max_dur": options.max_dur, "dur_step": options.dur_step}
