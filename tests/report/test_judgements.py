@@ -112,23 +112,22 @@ def test_charts_show_every_point_and_both_sides() -> None:
 
 
 def test_where_the_time_goes_is_said_in_words() -> None:
-    spent = {
-        "audio_seconds": 6000,
-        "decoded_seconds": 3000,
-        "decoding": 60.0,
-        "waiting": 30.0,
-        "network": 50.0,
-    }
-    told = dict(tell_model({**spent, "pieces": 200}, 100.0))
+    heard = {"audio_seconds": 6000, "decoded_seconds": 3000, "decoding": 60.0}
+    told = dict(tell_model({**heard, "waiting": 30.0, "network": 50.0, "pieces": 200}, 100.0))
     assert told == {
         "sound": "6,000 s listened to, 60 s in a second",
         "decoding": "60 s of all threads for 3,000 s of sound, 50 s in a second",
-        "waiting for sound": "30 s, 30 % of the run: decoding is the bottleneck, more workers=N may help",
-        "network": "50 s, 50 % of the run",
+        "waiting for sound": "30 s",
+        "network": "50 s of all threads",
+        "bottleneck": "decoding, which the network waits for 38 % of its time: more workers=N may help",
         "the model counts": "pieces 200",
     }
-    told = dict(tell_model({**spent, "waiting": 1.0, "network": 90.0}, 100.0))
-    assert told["network"].endswith("it is the bottleneck") and "bottleneck" not in told["waiting for sound"]
+    quick = dict(tell_model({**heard, "waiting": 1.0, "network": 90.0}, 100.0))
+    assert quick["bottleneck"] == "the network: sounds are there when it wants them"
+    # The same threads decode and compute.
+    shared = dict(tell_model({**heard, "network": 540.0}, 320.0))
+    assert shared["bottleneck"] == "the network, 90 % of the time of threads that decode and compute"
+    assert "bottleneck" not in dict(tell_model({"decoding": 5.0, "network": 5.0}, 6.0))
     assert dict(tell_model({"coins": 2}, None)) == {"the model counts": "coins 2"}
     assert dict(tell_model({"audio_seconds": 12.5, "scoring": 3.0}, None)) == {
         "sound": "12.5 s listened to",

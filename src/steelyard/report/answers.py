@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from steelyard.metrics.base import Corpus, is_about, name_of
+from steelyard.metrics.base import is_about, name_of
 from steelyard.metrics.columns import Statistics
 from steelyard.report.contents import known_metrics, sampling
 from steelyard.store import Run
@@ -42,12 +42,8 @@ class Answers:
         self.failed = bytearray()
         self.values: dict[str, array[float]] = {}
         self.statistics: dict[str, Statistics] = {}
-        self._choosers = [
-            (name_of(metric), metric)
-            for metric in known_metrics(run)
-            if hasattr(metric, "concerns") and not isinstance(metric, Corpus)
-        ]
-        self._unconcerned: dict[str, set[int]] = {}
+        self._choosers = [(name_of(one), one) for one in known_metrics(run) if hasattr(one, "concerns")]
+        self._concerned = {name: bytearray() for name, _ in self._choosers}
         self._rows: dict[str, dict[int, Sequence[Any]]] = {}
         self._parts = {field: array("q") for field in fields}
         self._names: dict[str, dict[str, int]] = {field: {} for field in fields}
@@ -88,8 +84,16 @@ class Answers:
         _pad(column, len(self))
         failed = np.frombuffer(self.failed, dtype=np.uint8)[places] == 1
         found = np.where(failed, failure, np.frombuffer(column, dtype=np.float64)[places])
-        if aside := self._unconcerned.get(metric):
-            found[np.isin(places, list(aside))] = math.nan
+        # A failed answer is a failure only of what its sample was asked for.
+        found[failed & ~self.concerned(metric, places)] = math.nan
+        return found
+
+    def concerned(self, metric: str, places: Places) -> NDArray[np.bool_]:
+        """At which of some places a metric has something to say."""
+        told = self._concerned.get(metric)
+        if told is None:
+            return np.ones(len(places), dtype=np.bool_)
+        found: NDArray[np.bool_] = np.frombuffer(told, dtype=np.uint8)[places] == 1
         return found
 
     def _add(self, record: Record) -> None:
@@ -106,10 +110,8 @@ class Answers:
             parts.append(names.setdefault(str(sample.meta.get(field, _NO_VALUE)), len(names)))
         failed = record.response.error is not None
         self.failed.append(failed)
-        for name, metric in self._choosers if failed else ():
-            # A failed answer is a failure only of what its sample was asked for.
-            if not is_about(metric, sample):
-                self._unconcerned.setdefault(name, set()).add(place)
+        for name, metric in self._choosers:
+            self._concerned[name].append(is_about(metric, sample))
         for name, score in record.scores.items():
             if isinstance(score, (list, tuple)):
                 if score:

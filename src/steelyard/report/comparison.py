@@ -173,6 +173,7 @@ class Pair:
         """One metric; where it says nothing of these answers a UsageError says why."""
         code = self.code.get(metric) or self.code.get(metric.partition(".")[0])
         lower = bool(getattr(code, "lower_is_better", False))
+        asked = int(self.base.concerned(metric, self.at_base).sum())
         groups = self._groups() if self.base.grouped or self.other.grouped else None
         if metric in self.base.statistics:
             if not isinstance(code, Corpus):
@@ -185,7 +186,7 @@ class Pair:
             found = compare_statistics(
                 before, after, combine=code.combine, groups=kept, lower_is_better=lower
             )
-            return Measured(metric, found, len(self.at_base) - len(pairs))
+            return Measured(metric, found, asked - len(pairs))
         failure = float(getattr(code, "failure", 0.0))
         old = self.base.numbers(metric, self.at_base, failure=failure)
         new = self.other.numbers(metric, self.at_other, failure=failure)
@@ -199,7 +200,7 @@ class Pair:
             groups=None if groups is None else [groups[place] for place in there.tolist()],
             lower_is_better=lower,
         )
-        return Measured(metric, found, len(self.at_base) - len(there))
+        return Measured(metric, found, asked - len(there))
 
     def _rows(self, metric: str) -> list[tuple[int, Any, Any]]:
         """The statistics of both runs for the questions that both have some of."""
@@ -241,6 +242,9 @@ class Pair:
                 yield f"the {what} for {changed:,} of {common:,} common samples"
         if base.repeat != other.repeat:
             yield f"asked {base.repeat} and {other.repeat} times each: only the first answers are compared"
+        aside = [name for name, code in self.code.items() if getattr(code, "answered_only", False)]
+        if aside and any(map(sum, (base.failed, other.failed))):
+            yield f"answers that failed in either run are left out of {', '.join(aside)}"
         for answers in (base, other):
             if twice := len(answers) - len(answers.questions()[0]):
                 yield f"{twice:,} ids stand more than once in {answers.run.path}: the first of each counts"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from steelyard.metrics.base import name_of
 from steelyard.metrics.summary import Result
 from steelyard.report.asking import goes_by_letters
-from steelyard.report.contents import Contents
+from steelyard.report.contents import Contents, known_metrics
 from steelyard.report.scores import EXTRACTION, NO_ANSWER, numbers_of
 
 _SHOWN_REASONS = 5
@@ -24,7 +25,7 @@ def doubt_run(contents: Contents) -> list[str]:
     if about.get("state") != "done":
         why = f" ({about['reason']})" if about.get("reason") else ""
         lines.append(f"this run is not finished: {contents.answers:,} answers so far{why}")
-    lines += doubt_results(contents.results)
+    lines += list(_doubt_failures(contents)) + doubt_results(contents.results)
     lines += [f"{count:,} × {reason}" for reason, count in contents.reasons.most_common(_SHOWN_REASONS)]
     errors = contents.metric_errors.most_common(_SHOWN_REASONS)
     lines += [f"the metric failed, {count:,} × {reason}" for reason, count in errors]
@@ -36,6 +37,19 @@ def doubt_run(contents: Contents) -> list[str]:
     if skipped := about.get("skipped_rows"):
         lines.append(f"{skipped:,} bad rows were passed over; the first: {about['bad_rows'][0]}")
     return lines
+
+
+def _doubt_failures(contents: Contents) -> Iterator[str]:
+    if not contents.failed:
+        return
+    aside = {name_of(one) for one in known_metrics(contents.run) if getattr(one, "answered_only", False)}
+    hit = {result.metric for result in numbers_of(contents.results) if result.failed}
+    worth = " and count as 0"
+    if hit and hit <= aside:
+        worth = ", left out of every score"
+    elif hit & aside:
+        worth += f", but are left out of {', '.join(sorted(hit & aside))}"
+    yield f"{contents.failed:,} of {contents.answers:,} requests failed{worth}"
 
 
 def _doubt_independence(found: Mapping[str, Any]) -> Iterator[str]:
@@ -56,11 +70,7 @@ def doubt_results(results: Sequence[Result]) -> list[str]:
     """Why a reader should not lean on these scores."""
     every = numbers_of(results)
     numbers = [result for result in every if result.n]
-    found = []
-    if numbers and (failed := max(result.failed for result in numbers)):
-        n = max(result.n for result in numbers)
-        found.append(f"{failed:,} of {n:,} requests failed and count as 0")
-    found += _doubt_extraction(results)
+    found = list(_doubt_extraction(results))
     if numbers and (fewest := min(result.n for result in numbers)) < _FEW:
         found.append(f"{fewest} answer{'s are' if fewest > 1 else ' is'} too few to tell much")
     return found + [line for result in every for line in _doubt_number(result)]

@@ -1,10 +1,10 @@
-"""What a model says that it spent, in words: how fast it listens, and where the time of a run goes.
+"""What a model says that it spent, in words: how fast it listens, and where its time goes.
 
 >>> told = dict(tell_model({"audio_seconds": 6000, "decoding": 60, "waiting": 30, "network": 50}, 100.0))
 >>> told["sound"]
 '6,000 s listened to, 60 s in a second'
->>> told["waiting for sound"]
-'30 s, 30 % of the run: decoding is the bottleneck, more workers=N may help'
+>>> told["bottleneck"]
+'decoding, which the network waits for 38 % of its time: more workers=N may help'
 """
 
 from __future__ import annotations
@@ -21,35 +21,42 @@ def tell_model(spent: Mapping[str, Any], wall: float | None) -> Iterator[tuple[s
     """Each figure with its name; `wall` is how long the run took, where that is known."""
     number = {name: float(value) for name, value in spent.items() if isinstance(value, (int, float))}
     if heard := number.get("audio_seconds"):
-        yield (
-            "sound",
-            f"{_seconds(heard)} listened to" + (f", {_seconds(heard / wall)} in a second" if wall else ""),
-        )
-    if decoding := number.get("decoding"):
+        fast = f", {_seconds(heard / wall)} in a second" if wall else ""
+        yield "sound", f"{_seconds(heard)} listened to{fast}"
+    decoding, waiting, network = (number.get(name) for name in ("decoding", "waiting", "network"))
+    if decoding:
         decoded = number.get("decoded_seconds", 0.0)
         fast = (
             f" for {_seconds(decoded)} of sound, {decoded / decoding:,.0f} s in a second" if decoded else ""
         )
         yield "decoding", f"{_seconds(decoding)} of all threads{fast}"
-    waiting, network = number.get("waiting"), number.get("network")
     if waiting is not None:
-        slow = wall and waiting >= _MUCH * wall
-        yield (
-            "waiting for sound",
-            _share(waiting, wall) + (": decoding is the bottleneck, more workers=N may help" if slow else ""),
-        )
+        yield "waiting for sound", _seconds(waiting)
     if network is not None:
-        slow = wall and network >= _MOST * wall
-        yield "network", _share(network, wall) + (": it is the bottleneck" if slow else "")
+        yield "network", f"{_seconds(network)} of all threads"
+        if said := _find_bottleneck(decoding or 0.0, waiting, network):
+            yield "bottleneck", said
     elif scoring := number.get("scoring"):
-        yield "in the model's code", _share(scoring, wall)
+        share = f", {100 * scoring / wall:.0f} % of the run" if wall else ""
+        yield "in the model's code", _seconds(scoring) + share
     rest = [f"{name.replace('_', ' ')} {value:,.6g}" for name, value in number.items() if name not in _TOLD]
     if rest:
         yield "the model counts", ", ".join(rest)
 
 
-def _share(value: float, wall: float | None) -> str:
-    return _seconds(value) + (f", {100 * value / wall:.0f} % of the run" if wall else "")
+def _find_bottleneck(decoding: float, waiting: float | None, network: float) -> str:
+    """What a run would be faster without; nothing where neither is clearly slower."""
+    if waiting is not None and (whole := waiting + network):
+        if waiting >= _MUCH * whole:
+            share = f"{100 * waiting / whole:.0f} %"
+            return f"decoding, which the network waits for {share} of its time: more workers=N may help"
+        return "the network: sounds are there when it wants them"
+    # Where the same threads decode and compute, more of them than there are cores help nothing.
+    whole = decoding + network
+    if whole and max(decoding, network) >= _MOST * whole:
+        what, most = ("decoding", decoding) if decoding > network else ("the network", network)
+        return f"{what}, {100 * most / whole:.0f} % of the time of threads that decode and compute"
+    return ""
 
 
 def _seconds(value: float) -> str:

@@ -23,7 +23,7 @@ def tell_verdicts(pairing: Pairing) -> Iterator[str]:
     """What each metric says, and which samples changed."""
     for measured in pairing.measured:
         one = measured.comparison
-        if one.difference == 0 and not (one.gained or one.lost):
+        if one.difference == 0 and not (one.gained or one.lost or one.stderr):
             line = f"{measured.name}: no difference at all"
         elif one.verdict == "noise":
             line = f"{measured.name}: noise, the difference may well be chance ({one.test})"
@@ -36,7 +36,8 @@ def tell_verdicts(pairing: Pairing) -> Iterator[str]:
             yield f"  {len(one.gained):,} better{_listed(measured.gained, len(one.gained))}"
             yield f"  {len(one.lost):,} worse{_listed(measured.lost, len(one.lost))}"
         if measured.undefined:
-            yield f"  undefined for {measured.undefined:,} answers, which are left out"
+            answers = "answer, which is" if measured.undefined == 1 else "answers, which are"
+            yield f"  undefined for {measured.undefined:,} {answers} left out"
 
 
 def doubt_pairing(pairing: Pairing) -> Iterator[str]:
