@@ -253,6 +253,9 @@ def test_what_16_bits_round_is_no_fault() -> None:
     found = check_independence(Rounded(), texts(6))
     assert not found.holds and "may be rounding" in found.findings[0].evidence
     assert check_independence(Rounded(), texts(6), tolerance=0.01).findings == []
+    Rounded.dtype = "bfloat16"
+    (finding,) = check_independence(Rounded("noise"), texts(6)).findings
+    assert finding.verdict == "differs" and "rounding" not in finding.evidence
 
 
 def test_nothing_to_ask_is_refused() -> None:

@@ -226,7 +226,10 @@ def _tell(seen: Evidence, cause: str, shown: Sequence[Seen]) -> Finding:
     far = f", by up to {numbers:.2g}" if math.isfinite(numbers) else ""
     told = f"{_count(seen, shown)} differ{far}: {_WHY[cause]}"
     verdict: Any = "differs"
-    if seen.halves and numbers <= _IN_HALVES:
+    if cause in (REPEAT, BEFORE, ORDER):
+        # The same question in the same batch is rounded the same.
+        pass
+    elif seen.halves and numbers <= _IN_HALVES:
         verdict, told = "noise", f"{told}; so little is the rounding of 16 bits"
     elif numbers <= _LITTLE:
         told = f"{told}; so little may be rounding (bf16, TF32)"
