@@ -92,6 +92,9 @@ def estimate_number(values: Sequence[float], *, confidence: float = CONFIDENCE) 
     skewness = math.fsum(((value - mean) / spread) ** 3 for value in values) / n * (n / (n - 1)) ** 1.5
     t = t_quantile((1 + confidence) / 2, n - 1)
     low, high = (mean - stderr * _unskew(side, skewness, n) for side in (t, -t))
+    if all(0 <= value <= 1 for value in values):
+        # Shares, as of passes of which some count half: so is their mean.
+        low, high = max(0.0, low), min(1.0, high)
     return Estimate(mean, stderr, low, high, n, "t, skewness-corrected")
 
 
