@@ -69,6 +69,7 @@ def test_each_sound_is_in_a_page_once_and_can_be_played(tmp_path: Path) -> None:
     words = " ".join("".join(page.text).split())
     for said in ("a a1.wav 0.25 s", "b b1.wav 0.25 s", "reference reference.flac 0.25 s", "people prefer"):
         assert said in words
+    assert "30 s listened to" in words and "4 s of all threads" in words
     assert "PAM musicality" in words and "Pairs preference: margin" in words and "calm piano" in words
 
 

@@ -1,6 +1,6 @@
 """What a model says that it spent, in words: how fast it listens, and where its time goes.
 
->>> told = dict(tell_model({"audio_seconds": 6000, "decoding": 60, "waiting": 30, "network": 50}, 100.0))
+>>> told = dict(tell_model({"audio_seconds": 6000, "decoding": 60, "waiting": 30, "network": 50}, 60.0))
 >>> told["sound"]
 '6,000 s listened to, 60 s in a second'
 >>> told["bottleneck"]
@@ -17,11 +17,11 @@ _MUCH = 0.2
 _MOST = 0.6
 
 
-def tell_model(spent: Mapping[str, Any], wall: float | None) -> Iterator[tuple[str, str]]:
-    """Each figure with its name; `wall` is how long the run took, where that is known."""
+def tell_model(spent: Mapping[str, Any], pace: float | None = None) -> Iterator[tuple[str, str]]:
+    """Each figure with its name; `pace` is how many seconds of sound it heard in one, where that is known."""
     number = {name: float(value) for name, value in spent.items() if isinstance(value, (int, float))}
     if heard := number.get("audio_seconds"):
-        fast = f", {_seconds(heard / wall)} in a second" if wall else ""
+        fast = f", {_seconds(pace)} in a second" if pace else ""
         yield "sound", f"{_seconds(heard)} listened to{fast}"
     decoding, waiting, network = (number.get(name) for name in ("decoding", "waiting", "network"))
     if decoding:
@@ -37,8 +37,7 @@ def tell_model(spent: Mapping[str, Any], wall: float | None) -> Iterator[tuple[s
         if said := _find_bottleneck(decoding or 0.0, waiting, network):
             yield "bottleneck", said
     elif scoring := number.get("scoring"):
-        share = f", {100 * scoring / wall:.0f} % of the run" if wall else ""
-        yield "in the model's code", _seconds(scoring) + share
+        yield "in the model's code", _seconds(scoring)
     rest = [f"{name.replace('_', ' ')} {value:,.6g}" for name, value in number.items() if name not in _TOLD]
     if rest:
         yield "the model counts", ", ".join(rest)

@@ -15,7 +15,7 @@ _POINTS = {"median": 0.5, "p90": 0.9, "p99": 0.99, "most": 1.0}
 _LABELS = {"median": "median", "p90": "90 %", "p99": "99 %", "most": "longest"}
 
 COLUMNS = ("load s", "idle MiB", "peak MiB", "GPU MiB", "J", "wall s", "CPU s", "CPU ms each",
-           "latency ms", "first piece ms", "tokens/s each", "answers/s", "tokens/s",
+           "latency ms", "first piece ms", "tokens/s each", "answers/s", "sound s/s", "tokens/s",
            "tokens in", "tokens out", "price")  # fmt: skip
 
 
@@ -28,7 +28,7 @@ class Spending:
     `cpu_each` and `joules_each` are means. The answers a second are those that did not fail. `tokens`
     are those of the answers that were asked and counted; `price` is what they cost, in the currency of
     the table it is from. What a cache knew was not spent again. `model` is what the model says that it
-    spent, by what it was spent on.
+    spent, by what it was spent on; `sound_per_second` is how many seconds of sound it heard in one.
     """
 
     load: Mapping[str, Any] | None
@@ -45,6 +45,7 @@ class Spending:
     price: float | None
     currency: str | None
     model: Mapping[str, Any] | None = None
+    sound_per_second: float | None = None
 
 
 def spending_of(contents: Contents) -> Spending:
@@ -54,7 +55,7 @@ def spending_of(contents: Contents) -> Spending:
     # A sitting that was killed left no cost: then nobody knows how long all the answers took.
     wall = cost["wall"] if cost and cost["answers"] >= contents.answers else 0.0
     good = contents.answers - contents.failed - contents.known
-    tokens = contents.tokens
+    tokens, heard = contents.tokens, (about.get("spent") or {}).get("audio_seconds")
     return Spending(
         load=about.get("load"),
         cost=cost,
@@ -70,6 +71,7 @@ def spending_of(contents: Contents) -> Spending:
         price=_price_of(contents),
         currency=contents.price.currency if contents.price else None,
         model=about.get("spent") or None,
+        sound_per_second=heard / wall if wall and heard else None,
     )
 
 
@@ -126,7 +128,7 @@ def tell_cost(contents: Contents) -> Iterator[tuple[str, str]]:
     if spent.cost["sittings"] > 1:
         yield "sittings", str(spent.cost["sittings"])
     if spent.model:
-        yield from tell_model(spent.model, spent.cost["wall"])
+        yield from tell_model(spent.model, spent.sound_per_second)
 
 
 def facts_of(cost: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -200,6 +202,7 @@ def _row(spent: Spending) -> list[Cell]:
         _figure((spent.ttft or {}).get("median"), 1, 1000),
         _figure((spent.pace or {}).get("median"), 0),
         _figure(spent.answers_per_second, 1),
+        _figure(spent.sound_per_second, 1),
         _figure(spent.tokens_per_second, 0),
         _figure((spent.tokens or {}).get("input"), 0),
         _figure((spent.tokens or {}).get("output"), 0),
