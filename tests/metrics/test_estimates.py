@@ -179,3 +179,10 @@ def test_groups_alike_by_chance_have_no_certain_mean():
     assert found.value == 0.5
     assert found.stderr > 0.1
     assert found.low < 0.3 < 0.7 < found.high
+
+
+def test_shares_have_their_interval_among_shares():
+    found = estimate_mean([1.0, 0.5, 1.0, 0.0])
+    assert (found.low, found.high) == (0.0, 1.0) and found.value == 0.625
+    beyond = estimate_mean([2.0, 0.5, 1.0, 0.0])
+    assert beyond.low < 0 and beyond.high > 2

@@ -14,7 +14,7 @@ import math
 import random
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +61,11 @@ def estimate_mean(
     passed = sum(1 for value in values if value == 1)
     if passed + sum(1 for value in values if value == 0) == len(values):
         return estimate_proportion(passed, len(values), confidence=confidence)
-    return estimate_number(values, confidence=confidence)
+    estimate = estimate_number(values, confidence=confidence)
+    if estimate.low is None or estimate.high is None or not all(0 <= value <= 1 for value in values):
+        return estimate
+    # Shares, as of passes of which some count half: so is their mean.
+    return replace(estimate, low=max(0.0, estimate.low), high=min(1.0, estimate.high))
 
 
 def estimate_proportion(passed: float, n: int, *, confidence: float = CONFIDENCE) -> Estimate:
@@ -92,9 +96,6 @@ def estimate_number(values: Sequence[float], *, confidence: float = CONFIDENCE) 
     skewness = math.fsum(((value - mean) / spread) ** 3 for value in values) / n * (n / (n - 1)) ** 1.5
     t = t_quantile((1 + confidence) / 2, n - 1)
     low, high = (mean - stderr * _unskew(side, skewness, n) for side in (t, -t))
-    if all(0 <= value <= 1 for value in values):
-        # Shares, as of passes of which some count half: so is their mean.
-        low, high = max(0.0, low), min(1.0, high)
     return Estimate(mean, stderr, low, high, n, "t, skewness-corrected")
 
 
