@@ -26,7 +26,7 @@ from steelyard.metrics.summary import Summary
 from steelyard.models.base import Model
 from steelyard.store import Answered, Run
 from steelyard.tasks.base import Task, take_out
-from steelyard.tasks.prompts import with_images
+from steelyard.tasks.prompts import with_media
 from steelyard.types import Record, Request, Response, Sample, Score
 from steelyard.ways import doubt_way
 
@@ -122,8 +122,8 @@ class Sitting:
         seen = 0
         for place, given in enumerate(islice(self.samples, self.limit)):
             seen += 1
-            # A task of one's own may ask about anything that is a picture.
-            sample, asked = with_images(given, self.task.request(given, chat=self.chat))
+            # A task of one's own may ask about anything that is a picture or a sound.
+            sample, asked = with_media(given, self.task.request(given, chat=self.chat))
             for turn in range(self.repeat):
                 index = place * self.repeat + turn
                 request = self._numbered(asked, turn, index)

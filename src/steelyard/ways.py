@@ -21,7 +21,7 @@ from steelyard.metrics.choices import carried
 from steelyard.models.base import Model
 from steelyard.tasks.base import Task
 from steelyard.tasks.choice import AUTO, LETTER, LETTER_LIKELIHOOD, LIKELIHOOD, Choice, describe_way
-from steelyard.tasks.prompts import with_images
+from steelyard.tasks.prompts import with_media
 from steelyard.types import Prompt, Request, Response, Sample
 
 PROBES = 3
@@ -117,7 +117,7 @@ async def doubt_way(model: Model, request: Request) -> SteelyardError | None:
 
 
 def _questions(task: Task, samples: Sequence[Sample], chat: bool) -> list[Request]:
-    return [with_images(sample, task.request(sample, chat=chat))[1] for sample in samples]
+    return [with_media(sample, task.request(sample, chat=chat))[1] for sample in samples]
 
 
 def _try_all(

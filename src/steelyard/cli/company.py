@@ -9,7 +9,7 @@ from steelyard.cli.screen import printable, tell
 from steelyard.models.base import Model
 from steelyard.parity.independence import check_independence
 from steelyard.tasks.base import Task
-from steelyard.tasks.prompts import with_images
+from steelyard.tasks.prompts import with_media
 from steelyard.ways import Way, find_way, may_be_open
 
 
@@ -18,7 +18,7 @@ def check_first(model: Model, task: Task, count: int, *, chat: bool | None, seed
     chat = model.chat if chat is None else chat
     samples = list(islice(task.data, count))
     way = find_way(model, task, samples, chat=chat) if may_be_open(model, task) else Way(model, task)
-    questions = [with_images(sample, way.task.request(sample, chat=chat))[1] for sample in samples]
+    questions = [with_media(sample, way.task.request(sample, chat=chat))[1] for sample in samples]
     found = check_independence(way.model, questions, seed=seed)
     mark = "" if found.holds else "! "
     for line in found.tell():

@@ -1,20 +1,21 @@
 """Which column of a row is what: rows become Samples.
 
 A role that is not named takes the first of its columns below that the first good row has.
-Every column but the id stays in `meta`, so that a template can name it; those that hold pictures
-become its `images`, as `pictures` says. Without an id column a sample's id is the number of its row
-in the source, counted from 0.
+Every column but the id stays in `meta`, so that a template can name it; those that hold pictures or sounds
+become its `images` and `audios`, as `media` says. Without an id column a sample's id is the number of its
+row in the source, counted from 0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
-from steelyard.data.pictures import Pictures
+from steelyard.data.media import PICTURES, SOUNDS, Media
 from steelyard.data.rows import BadRow
 from steelyard.types import Sample
 
@@ -35,13 +36,17 @@ class Columns:
         named: Mapping[str, str | Sequence[str] | None],
         *,
         folder_of: Callable[[str], Path | None] = lambda where: None,
+        roots: Mapping[str, Path | None] = MappingProxyType({}),
         remote: bool = False,
     ) -> None:
-        images = named.get("images") or ()
-        named = {role: column for role, column in named.items() if role != "images"}
-        images = [images] if isinstance(images, str) else images
-        self._pictures = Pictures(images, folder_of=folder_of, remote=remote)
-        self._pictured = False
+        self._media = []
+        for kind in (PICTURES, SOUNDS):
+            columns, root = named.get(kind.field) or (), roots.get(kind.field)
+            columns = [columns] if isinstance(columns, str) else columns
+            home_of = folder_of if root is None else _always(root)
+            self._media.append(Media(kind, columns, folder_of=home_of, remote=remote))
+        self._found_media: list[Media] = []
+        named = {role: column for role, column in named.items() if role not in ("images", "audios")}
         self._found = False
         self._named = {role: column for role, column in named.items() if isinstance(column, str)}
         options = named.get("choices") or ()
@@ -57,16 +62,18 @@ class Columns:
         """The Sample that a row is which stands there; raises a BadRow."""
         if type(row) is not dict:
             if isinstance(row, Sample):
-                return self._pictures.adopt(row, where)
+                pictures, sounds = self._media
+                return sounds.adopt(pictures.adopt(row, where), where)
             row = _mapping(row)
         if row.keys() != self._columns:
             self._settle(row)
-        if self._pictured:
-            self._pictures.take(row, where)
+        for media in self._found_media:
+            media.take(row, where)
         asked = "" if self._input is None else row[self._input]
         if type(asked) is list:
-            # In its column too: nobody stores the pictures that are written out there.
-            asked = row[self._input] = self._pictures.in_turns(asked, where)
+            # In its column too: nobody stores the pictures and sounds that are written out there.
+            for media in self._media:
+                asked = row[self._input] = media.in_turns(asked, where)
         if type(asked) is not str and (asked is None or isinstance(asked, (int, float))):
             raise BadRow(f"a text, messages or a mapping as {self._input!r}", asked)
         target = None if self._target is None else row[self._target]
@@ -95,7 +102,7 @@ class Columns:
                 if late is not None:
                     hint = f"the first row has no such column; {role}=COLUMN names one that all have"
                     raise BadRow(f"no column {late!r}", list(row), hint=hint)
-            self._pictured = self._pictures.settle(row, self._taken())
+            self._settle_media(row)
         self._columns = frozenset(row)
 
     def _find(self, row: Mapping[str, Any]) -> None:
@@ -110,13 +117,16 @@ class Columns:
         self._target, self._id = self._usual("target", row), self._usual("id", row)
         self._choices = None if self._options else self._usual("choices", row)
         self._group = self._named.get("group")
-        self._pictured = self._pictures.settle(row, self._taken())
-        # A picture may be all that is asked about: the template says what.
-        if self._input is None and not self._pictures.shows(row):
+        self._settle_media(row)
+        # A picture or a sound may be all that is asked about: the template says what.
+        if self._input is None and not any(media.shows(row) for media in self._media):
             usual = ", ".join(USUAL["input"].split())
             hint = f"input=COLUMN names it, else it is {usual}"
             raise BadRow("a column for the input", list(row), hint=hint)
         self._found = True
+
+    def _settle_media(self, row: Mapping[str, Any]) -> None:
+        self._found_media = [media for media in self._media if media.settle(row, self._taken())]
 
     def _taken(self) -> Sequence[str | None]:
         """The columns that have a role."""
@@ -126,8 +136,13 @@ class Columns:
         """The column that was named for a role, else the likeliest that no other role was given."""
         if role in self._named:
             return self._named[role]
-        taken = (*self._named.values(), *self._options, *self._pictures.named)
+        media = (name for media in self._media for name in media.named)
+        taken = (*self._named.values(), *self._options, *media)
         return next((name for name in USUAL[role].split() if name in row and name not in taken), None)
+
+
+def _always(root: Path) -> Callable[[str], Path | None]:
+    return lambda where: root
 
 
 def _mapping(row: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Data sets of the `datasets` library, whose pictures are left encoded while rows are read."""
+"""Data sets of the `datasets` library, whose pictures and sounds are left encoded while rows are read."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from typing import Any
 
 
 def undecoded(rows: Any) -> Any:
-    """The same rows, the pictures in them as {"bytes", "path"}; anything else as it is."""
+    """The same rows, the pictures and sounds in them as {"bytes", "path"}; anything else as it is."""
     library = sys.modules.get("datasets")
     if library is None or not isinstance(rows, (library.Dataset, library.IterableDataset)):
         return rows
     features = {name: _plain(feature, library) for name, feature in (rows.features or {}).items()}
     changed = {name: feature for name, feature in features.items() if feature is not rows.features[name]}
-    if isinstance(rows, library.Dataset) and not all(isinstance(f, library.Image) for f in changed.values()):
+    if isinstance(rows, library.Dataset) and not all(
+        isinstance(f, (library.Image, library.Audio)) for f in changed.values()
+    ):
         # A data set in memory would be written anew for a cast of what holds pictures inside.
         rows = rows.to_iterable_dataset()
     for name, feature in changed.items():
@@ -24,7 +26,7 @@ def undecoded(rows: Any) -> Any:
 
 
 def _whole(rows: Iterable[Any], columns: Collection[str]) -> Iterator[dict[str, Any]]:
-    """Rows whose pictures have their bytes also where they lie on the hub or in an archive."""
+    """Rows whose pictures and sounds have their bytes also where they lie on the hub or in an archive."""
     for row in rows:
         yield {name: _fetch(value) if name in columns else value for name, value in row.items()}
 
@@ -47,6 +49,8 @@ def _plain(feature: Any, library: Any) -> Any:
     """A feature without decoding; itself where there is nothing to decode."""
     if isinstance(feature, library.Image):
         return library.Image(mode=feature.mode, decode=False)
+    if isinstance(feature, library.Audio):
+        return library.Audio(decode=False)
     if isinstance(feature, Mapping):
         inner = {name: _plain(part, library) for name, part in feature.items()}
         return inner if any(inner[name] is not feature[name] for name in inner) else feature

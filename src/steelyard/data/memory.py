@@ -14,6 +14,7 @@ from steelyard.data.rows import Origin, Row
 from steelyard.errors import DataError, SteelyardError, describe, locate
 from steelyard.media.images import Image, as_image
 from steelyard.media.pixels import hash_array, is_picture, is_pixels
+from steelyard.media.sounds import Sound
 from steelyard.plugins import source_digest
 
 
@@ -132,6 +133,8 @@ def _stand_in(value: Any) -> Any:
     if isinstance(value, Image) or is_picture(value):
         # Not what is in it: each sample's record says so, and all of them would be read here.
         return as_image(value).name
+    if isinstance(value, Sound):
+        return value.name
     if is_pixels(value):
         return hash_array(value)
     for name in ("tolist", "isoformat", "tobytes"):

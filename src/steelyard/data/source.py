@@ -29,9 +29,9 @@ class Data:
     """The samples of a source, read anew by every loop over it, never whole in memory.
 
     `input`, `target`, `id`, `choices` (one column or one for each option) and `group` (what
-    makes samples depend on each other) name columns, and `images` those of pictures: paths in
-    them are relative to the file of the data, or to `image_root`; addresses are refused unless
-    `allow_remote_images`. Of the rows, the first `offset` are
+    makes samples depend on each other) name columns, `images` those of pictures and `audios` those
+    of sounds: paths in them are relative to the file of the data, or to `image_root` and `audio_root`;
+    addresses of pictures are refused unless `allow_remote_images`. Of the rows, the first `offset` are
     passed over, the next `limit` are taken, and `sample` of these are chosen by `seed`, in
     their order; it makes no difference to their ids. A bad row is a DataError; with
     `on_bad_row="skip"` it is counted in `skipped`, and the first few are told in `bad_rows`.
@@ -52,6 +52,8 @@ class Data:
         group: str | None = None,
         images: str | Sequence[str] | None = None,
         image_root: str | Path | None = None,
+        audios: str | Sequence[str] | None = None,
+        audio_root: str | Path | None = None,
         allow_remote_images: bool = False,
         layout: str | None = None,
         split: str | None = None,
@@ -69,11 +71,11 @@ class Data:
         cells = {option: given for option, given in cells.items() if given is not None}
         self._named: dict[str, str | Sequence[str] | None]
         self._named = {"input": input, "target": target, "id": id, "choices": choices, "group": group}
-        self._named["images"] = images
-        self._origin = _open(source, layout, self._named, split=split, format=format, cells=cells)
-        self._image_root = None if image_root is None else Path(image_root).expanduser()
-        if self._image_root is not None and not self._image_root.is_dir():
-            raise UsageError(f"image_root is {str(image_root)!r}", hint="a folder that is there")
+        self._named.update(images=images, audios=audios)
+        self._roots = {"images": _root("image_root", image_root), "audios": _root("audio_root", audio_root)}
+        self._origin = _open(
+            source, layout, self._named, self._roots["audios"], split=split, format=format, cells=cells
+        )
         self._remote = allow_remote_images
         self._limit, self._offset = limit, offset
         self._sample, self._seed = sample, seed
@@ -81,7 +83,7 @@ class Data:
         files = {"split": split, "format": format, **cells}
         rows = {"limit": limit, "offset": offset or None, "sample": sample, "seed": sample and seed}
         # Not on_bad_row: a run that stopped at a bad row may be resumed without it. Nor where the
-        # pictures lie: the digest of each is stored.
+        # pictures and sounds lie: the digest of each is stored.
         self._options = {**self._named, **files, **rows}
         self.skipped = 0
         self.bad_rows: list[str] = []
@@ -95,7 +97,8 @@ class Data:
         """Read the samples."""
         self.skipped = 0
         self.bad_rows = []
-        make = Columns(self._named, folder_of=self._folder_of, remote=self._remote).sample
+        folder_of, roots = self._origin.folder, self._roots
+        make = Columns(self._named, folder_of=folder_of, roots=roots, remote=self._remote).sample
         empty = True
         for place, (where, number, row) in self._rows():
             try:
@@ -129,10 +132,6 @@ class Data:
     def __repr__(self) -> str:
         return f"<Data {self.name}>"
 
-    def _folder_of(self, where: str) -> Path | None:
-        """The folder that relative paths of pictures are relative to."""
-        return self._image_root or self._origin.folder(where)
-
     def _rows(self) -> Iterable[tuple[int, Row]]:
         stop = None if self._limit is None else self._offset + self._limit
         rows = islice(enumerate(self._origin.rows()), self._offset, stop)
@@ -156,14 +155,26 @@ class Data:
         return DataError(f"{self.name} is empty", hint="it must have at least one row")
 
 
-def _open(source: Any, layout: str | None, named: Mapping[str, Any], **options: Any) -> Origin:
+def _root(option: str, folder: str | Path | None) -> Path | None:
+    """The folder that paths in rows are relative to, where one is named."""
+    if folder is None:
+        return None
+    path = Path(folder).expanduser()
+    if not path.is_dir():
+        raise UsageError(f"{option} is {str(folder)!r}", hint="a folder that is there")
+    return path
+
+
+def _open(
+    source: Any, layout: str | None, named: Mapping[str, Any], home: Path | None, **options: Any
+) -> Origin:
     if isinstance(source, Origin):
         return source
     if layout is None:
         return open_origin(source, **options)
     if given := [role for role, column in named.items() if column]:
         raise UsageError(f"{given[0]}= beside layout={layout}", hint="the layout says which column is what")
-    return lay_out(layout, source, **options)
+    return lay_out(layout, source, home=home, **options)
 
 
 def _check(*, limit: int | None, offset: int, sample: int | None, on_bad_row: str) -> None:

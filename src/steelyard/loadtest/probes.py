@@ -14,7 +14,7 @@ from typing import Any
 
 from steelyard.errors import DataError, UsageError
 from steelyard.tasks.base import Task
-from steelyard.tasks.prompts import with_images
+from steelyard.tasks.prompts import with_media
 from steelyard.types import Record, Sample, Score
 from steelyard.workloads.base import Session, Turn, Workload
 
@@ -33,7 +33,7 @@ class Probes:
         self.samples: dict[str, Sample] = {}
         self._turns: dict[str, Turn] = {}
         for given in islice(task.data, limit):
-            sample, request = with_images(given, task.request(given, chat=chat))
+            sample, request = with_media(given, task.request(given, chat=chat))
             if request.choices is not None:
                 hint = "answers under load are texts; take a task that has them written"
                 raise UsageError(f"the task {task.name} compares likelihoods", hint=hint)

@@ -58,7 +58,7 @@ def opened(file: IO[bytes], name: str) -> Iterator[Recording]:
 def _open(file: IO[bytes], head: bytes, name: str) -> Recording:
     """What decodes a file that begins so."""
     refused: DataError | None = None
-    if _is_for_libsndfile(head):
+    if is_sound_bytes(head):
         try:
             return _Decoded(file, head, name)
         except DataError as error:
@@ -74,7 +74,8 @@ def _open(file: IO[bytes], head: bytes, name: str) -> Recording:
     )
 
 
-def _is_for_libsndfile(head: bytes) -> bool:
+def is_sound_bytes(head: bytes) -> bool:
+    """Whether a file that begins so is a sound that libsndfile reads."""
     if head.startswith(_BEGINNINGS) or (head[:4] == b"RIFF" and head[8:12] == b"WAVE"):
         return True
     return _may_be_mp3(head)
@@ -159,7 +160,8 @@ class _Decoded(Recording):
             if filled < len(block):
                 self.note_end(place)
                 return
-        if count is None:
+        # Also where more was asked for than there is.
+        if count is None or place >= self._sound.frames:
             self.note_end(place)
 
     def _fill(self, block: NDArray[np.float32], step: int, place: int) -> int:

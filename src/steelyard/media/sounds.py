@@ -243,6 +243,17 @@ def as_sound(value: Any, *, home: Path | None = None) -> Sound:
     return Sound(value, home=home)
 
 
+def as_sounds(value: Any, *, home: Path | None = None, remote: bool = False) -> list[Sound]:
+    """The Sounds of one or several: a list of any of them. None is fetched from elsewhere."""
+    if value is None:
+        return []
+    if getattr(getattr(value, "dtype", None), "kind", "") == "O":
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [sound for item in value for sound in as_sounds(item, home=home)]
+    return [as_sound(value, home=home)]
+
+
 def is_samples(value: Any) -> bool:
     """Whether this is an array or tensor of any library."""
     if not (hasattr(value, "shape") and hasattr(value, "dtype") and hasattr(value, "__array__")):

@@ -25,7 +25,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from steelyard.data.pictures import Pictures
+from steelyard.data.media import PICTURES, Media
 from steelyard.data.rows import BadRow
 from steelyard.data.source import Data
 from steelyard.errors import DataError, UnknownName
@@ -125,7 +125,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _samples(told: Mapping[str, Any], path: Path) -> Iterator[Sample]:
-    pictures = Pictures((), folder_of=lambda where: path.parent, remote=False)
+    pictures = Media(PICTURES, folder_of=lambda where: path.parent)
     for place, (given, expected, rest) in enumerate(_rows(told, path)):
         if not isinstance(given, (str, Mapping)) or not given:
             raise DataError(f"input {place + 1} of {path} is neither a text nor a mapping")

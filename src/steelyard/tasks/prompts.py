@@ -1,16 +1,17 @@
-"""What is asked, in text and pictures: templates filled with the fields of a sample.
+"""What is asked, in text, pictures and sounds: templates filled with the fields of a sample.
 
     compose("What is the capital of {input}?", sample)      a text
     compose("{image 2}\\nWhat does {input} show?", sample)    Parts, where the sample has pictures
 
-{images} stands for all pictures of a sample, {image 1} for its first. Where a template names none, the
-marks <image> and <image 1> in the sample's own texts stand for them, as data sets write them, if there
-are as many pictures; those that have no place come first.
+{images} stands for all pictures of a sample, {image 1} for its first; {audios} and {audio 1} for its sounds.
+Where a template names none, the marks <image> and <image 1>, <audio> and <audio 1> in the sample's own texts
+stand for them, as data sets write them, if there are as many; those that have no place come first.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -19,18 +20,20 @@ from typing import Any, Union, cast
 
 from steelyard.errors import DataError
 from steelyard.media.images import Image, as_image, as_images
-from steelyard.media.shapes import looks_like_picture
+from steelyard.media.shapes import looks_like_picture, looks_like_sound
+from steelyard.media.sounds import Sound, as_sound, as_sounds
 from steelyard.metrics.extraction import LETTERS
 from steelyard.types import Message, Part, Prompt, Request, Sample
 
 Content = Union[str, list[Part]]
-"""What a turn says: a text, or Parts where there are pictures."""
+"""What a turn says: a text, or Parts where there are pictures or sounds."""
 
 _FIELD = re.compile(r"\{\{|\}\}|\{(\w[\w -]*)\}")
-_PICTURE = re.compile(r"image[ _]?(\d+)")
-_MARK = re.compile(r"<image(?:[ _]?(\d+))?>", re.I)
+_SHOWN = re.compile(r"(image|audio)(?:(s)|[ _]?(\d+))?")
+_MARK = re.compile(r"<(image|audio)(?:[ _]?(\d+))?>", re.I)
 _TEXTS = ("text", "input_text")
 _PICTURES = ("image", "image_url", "input_image")
+_WORDS = {"image": "picture", "audio": "sound"}
 
 
 def fill(template: str, sample: Sample) -> str:
@@ -48,58 +51,67 @@ def fill(template: str, sample: Sample) -> str:
 
 
 def compose(template: str, sample: Sample) -> Content:
-    """A template filled with a sample's fields and its pictures; a text where it has none."""
-    images = images_of(sample) if "images" in sample.meta else ()
-    if not images:
+    """A template filled with a sample's fields, pictures and sounds; a text where it has none of these."""
+    media = _media_of(sample)
+    if not media:
         return fill(template, sample)
     literals, names = _parts(template)
-    shown = [_shown(name, sample, images) for name in names]
+    shown = [_shown(name, sample, media) for name in names]
     texts = [fill(f"{{{name}}}", sample) if found is None else "" for name, found in zip(names, shown)]
-    # A template that names places for pictures has said all about them.
-    places = _Places((), []) if any(found is not None for found in shown) else _Places(images, texts)
-    pieces: list[str | Image] = [literals[0]]
+    # A template that names places for pictures has said all about them, and likewise for sounds.
+    said = {found[0] for found in shown if found is not None}
+    places = _Places([part for part in media if part.kind not in said], texts)
+    pieces: list[str | Part] = [literals[0]]
     for text, found, literal in zip(texts, shown, literals[1:]):
-        pieces += [*(places.fill(text) if found is None else found), literal]
+        pieces += [*(places.fill(text) if found is None else found[1]), literal]
     return _join([*places.left(), *pieces])
 
 
 def compose_turns(turns: Sequence[Any], sample: Sample) -> Prompt:
-    """The turns of a chat with their pictures as Parts; as they are where there are none.
+    """The turns of a chat with their pictures and sounds as Parts; as they are where there are none.
 
     Turns that only a service understands (a video, a tool's call) become the body of a question to one.
     """
-    images = images_of(sample)
-    if images or any(_has_parts(turn) for turn in turns):
-        turns = _place(turns, images, sample)
+    media = _media_of(sample)
+    if media or any(_has_parts(turn) for turn in turns):
+        turns = _place(turns, media, sample)
     return {"messages": turns} if any(map(_is_foreign, turns)) else turns
 
 
-def _place(turns: Sequence[Any], images: Sequence[Image], sample: Sample) -> Sequence[Message]:
-    """Turns with pictures as Parts, those that have no place first."""
+def _place(turns: Sequence[Any], media: Sequence[Part], sample: Sample) -> Sequence[Message]:
+    """Turns with pictures and sounds as Parts, those that have no place first."""
     texts = [text for turn in turns if _is_asked(turn) for text in _texts(turn["content"])]
-    places = _Places(images, texts)
+    places = _Places(media, texts)
     made = [_turn(turn, places) for turn in turns]
     if rest := places.left():
         first = next((n for n, turn in enumerate(made) if _is_asked(turn)), None)
         if first is None:
-            raise DataError(f"sample {sample.id!r} has pictures, but no turn of a user")
+            raise DataError(f"sample {sample.id!r} has {_WORDS[rest[0].kind]}s, but no turn of a user")
         content = made[first]["content"]
         after = [Part("text", content)] if isinstance(content, str) else list(content)
-        made[first] = {**made[first], "content": [*(Part("image", image) for image in rest), *after]}
+        made[first] = {**made[first], "content": [*rest, *after]}
     return made
 
 
-def with_images(sample: Sample, request: Request) -> tuple[Sample, Request]:
-    """Both with an Image in the place of whatever else stands for a picture, so that none is stored whole."""
-    given = sample.meta.get("images")
-    if given is not None:
-        with suppress(DataError):
-            images = images_of(sample)
-            if images and images is not given:
-                sample = replace(sample, meta={**sample.meta, "images": tuple(images)})
+def with_media(sample: Sample, request: Request) -> tuple[Sample, Request]:
+    """Both with an Image or a Sound in the place of whatever else stands for one: none is stored whole."""
+    meta: dict[str, Any] = {}
+    for field, find in (("images", images_of), ("audios", sounds_of)):
+        given = sample.meta.get(field)
+        if given is not None:
+            with suppress(DataError):
+                found = find(sample)
+                if found and found is not given:
+                    meta[field] = tuple(found)
+    if meta:
+        sample = replace(sample, meta={**sample.meta, **meta})
+    if isinstance(sample.input, Mapping):
+        sample = replace(sample, input=_with_media_in(sample.input))
     prompt = request.prompt
-    if not isinstance(prompt, (str, Mapping)) and any(map(_has_parts, prompt)):
-        request = replace(request, prompt=[_with_images(turn) for turn in prompt])
+    if isinstance(prompt, Mapping):
+        request = replace(request, prompt=_with_media_in(prompt))
+    elif not isinstance(prompt, str) and any(map(_has_parts, prompt)):
+        request = replace(request, prompt=[_with_media(turn) for turn in prompt])
     return sample, request
 
 
@@ -111,6 +123,23 @@ def images_of(sample: Sample) -> Sequence[Image]:
     if isinstance(given, (list, tuple)) and all(isinstance(one, Image) for one in given):
         return given
     return as_images(given) if looks_like_picture(given) else ()
+
+
+def sounds_of(sample: Sample) -> Sequence[Sound]:
+    """The sounds of a sample."""
+    given = sample.meta.get("audios")
+    if given is None:
+        return ()
+    if isinstance(given, (list, tuple)) and all(isinstance(one, Sound) for one in given):
+        return given
+    return as_sounds(given) if looks_like_sound(given) else ()
+
+
+def _media_of(sample: Sample) -> list[Part]:
+    """The pictures and the sounds of a sample."""
+    images = images_of(sample) if "images" in sample.meta else ()
+    sounds = sounds_of(sample) if "audios" in sample.meta else ()
+    return [*(Part("image", image) for image in images), *(Part("audio", sound) for sound in sounds)]
 
 
 def join_text(system: str, examples: Sequence[tuple[Content, str]], question: Content) -> str | None:
@@ -140,44 +169,48 @@ def lettered(choices: Sequence[str]) -> str:
 
 
 class _Places:
-    """Pictures that marks stand for, and what is left of them."""
+    """Pictures and sounds that marks stand for, and what is left of them."""
 
-    def __init__(self, images: Sequence[Image], texts: Sequence[str]) -> None:
-        self._images = images
-        self._placed: set[int] = set()
-        self._next = 0
-        unnumbered = sum(mark[1] is None for text in texts for mark in _MARK.finditer(text))
-        self._fits = unnumbered == len(images)
+    def __init__(self, media: Sequence[Part], texts: Sequence[str]) -> None:
+        self._media = {kind: [part for part in media if part.kind == kind] for kind in _WORDS}
+        self._placed: set[tuple[str, int]] = set()
+        self._next = dict.fromkeys(_WORDS, 0)
+        marks = (mark for text in texts for mark in _MARK.finditer(text))
+        unnumbered = Counter(mark[1].lower() for mark in marks if mark[2] is None)
+        self._fits = {kind: unnumbered[kind] == len(found) for kind, found in self._media.items()}
 
-    def fill(self, text: str) -> Iterator[str | Image]:
-        """A text with pictures in the place of those marks that stand for one."""
-        if not self._images:
-            yield text
-            return
+    def fill(self, text: str) -> Iterator[str | Part]:
+        """A text with pictures and sounds in the place of those marks that stand for one."""
         end = 0
         for mark in _MARK.finditer(text):
-            place = int(mark[1]) - 1 if mark[1] else self._next if self._fits else -1
-            if 0 <= place < len(self._images):
+            kind = mark[1].lower()
+            place = int(mark[2]) - 1 if mark[2] else self._next[kind] if self._fits[kind] else -1
+            if 0 <= place < len(self._media[kind]):
                 yield text[end : mark.start()]
-                yield self._take(place)
-                self._next += mark[1] is None
+                yield self._take(kind, place)
+                self._next[kind] += mark[2] is None
                 end = mark.end()
         yield text[end:]
 
-    def following(self) -> Image:
-        """The next picture that has no place yet."""
-        place = next((n for n in range(len(self._images)) if n not in self._placed), None)
+    def following(self, kind: str) -> Part:
+        """The next one of a kind that has no place yet."""
+        place = next((n for n in range(len(self._media[kind])) if (kind, n) not in self._placed), None)
         if place is None:
-            raise DataError("a part of a message stands for a picture that the sample does not have")
-        return self._take(place)
+            raise DataError(f"a part of a message stands for a {_WORDS[kind]} that the sample does not have")
+        return self._take(kind, place)
 
-    def left(self) -> list[Image]:
-        """The pictures that have no place."""
-        return [image for n, image in enumerate(self._images) if n not in self._placed]
+    def left(self) -> list[Part]:
+        """Those that have no place."""
+        return [
+            part
+            for kind, found in self._media.items()
+            for place, part in enumerate(found)
+            if (kind, place) not in self._placed
+        ]
 
-    def _take(self, place: int) -> Image:
-        self._placed.add(place)
-        return self._images[place]
+    def _take(self, kind: str, place: int) -> Part:
+        self._placed.add((kind, place))
+        return self._media[kind][place]
 
 
 @lru_cache(maxsize=64)
@@ -207,26 +240,29 @@ def _field(sample: Sample, name: str) -> Any:
         return getattr(sample, name)
     if name == "options" and sample.choices is not None:
         return lettered(sample.choices)
-    if name in ("images", "image") and sample.meta.get("images") == ():
+    if name in ("images", "image", "audios", "audio") and sample.meta.get(f"{name.rstrip('s')}s") == ():
         # Where rows have pictures and this one has none, nothing stands there.
-        return sample.meta.get("image", "")
+        return sample.meta.get(name.rstrip("s"), "")
     return sample.meta.get(name)
 
 
-def _shown(name: str, sample: Sample, images: Sequence[Image]) -> Sequence[Image] | None:
-    """The pictures that a field stands for; None where it is one of text."""
-    if name == "images" or (name == "image" and name not in sample.meta):
-        return images
-    found = _PICTURE.fullmatch(name)
-    if found is None or name in sample.meta:
+def _shown(name: str, sample: Sample, media: Sequence[Part]) -> tuple[str, Sequence[Part]] | None:
+    """The kind and the pictures or sounds that a field stands for; None where it is one of text."""
+    found = _SHOWN.fullmatch(name)
+    if found is None or (name in sample.meta and not found[2]):
         return None
-    if not 1 <= int(found[1]) <= len(images):
-        raise DataError(f"sample {sample.id!r} has no {name}", hint=f"it has {len(images)}, counted from 1")
-    return [images[int(found[1]) - 1]]
+    kind = found[1]
+    of_kind = [part for part in media if part.kind == kind]
+    if found[3] is None:
+        # Without one it may still be a column of a text.
+        return (kind, of_kind) if of_kind or f"{kind}s" in sample.meta else None
+    if not 1 <= int(found[3]) <= len(of_kind):
+        raise DataError(f"sample {sample.id!r} has no {name}", hint=f"it has {len(of_kind)}, counted from 1")
+    return kind, [of_kind[int(found[3]) - 1]]
 
 
-def _join(pieces: Sequence[str | Image]) -> list[Part]:
-    """Parts of texts and pictures, texts that touch put together, those without a word left out."""
+def _join(pieces: Sequence[str | Part]) -> list[Part]:
+    """Parts of texts and others, texts that touch put together, those without a word left out."""
     parts: list[Part] = []
     text = ""
     for piece in [*pieces, None]:
@@ -237,7 +273,7 @@ def _join(pieces: Sequence[str | Image]) -> list[Part]:
             parts.append(Part("text", text))
         text = ""
         if piece is not None:
-            parts.append(Part("image", piece))
+            parts.append(piece)
     return parts
 
 
@@ -260,22 +296,33 @@ def _part(given: Any, places: _Places, *, marked: bool) -> list[Any]:
     if isinstance(given, str) or kind in _TEXTS:
         text = given if isinstance(given, str) else str(_get(given, "data") or _get(given, "text") or "")
         return _join(list(places.fill(text))) if marked else [Part("text", text)]
-    if kind not in _PICTURES:
+    if kind not in (*_PICTURES, "audio"):
         return [given]
-    if isinstance(given, Mapping) and not any(value for name, value in given.items() if name != "type"):
-        return [Part("image", places.following())]
-    return [Part("image", as_image(given))]
+    is_empty = isinstance(given, Mapping) and all(
+        value is None or (isinstance(value, (str, Mapping)) and not value)
+        for name, value in given.items()
+        if name != "type"
+    )
+    if kind == "audio":
+        return [places.following("audio") if is_empty else Part("audio", as_sound(given))]
+    return [places.following("image") if is_empty else Part("image", as_image(given))]
 
 
-def _with_images(turn: Message) -> Message:
-    return {**turn, "content": [*map(_with_image, turn["content"])]} if _has_parts(turn) else turn
+def _with_media(turn: Message) -> Message:
+    return {**turn, "content": [*map(_made, turn["content"])]} if _has_parts(turn) else turn
 
 
-def _with_image(part: Any) -> Any:
-    if not isinstance(part, Part) or part.kind != "image" or isinstance(part.data, Image):
+def _with_media_in(prompt: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A mapping with what it holds of pictures and sounds made so; itself where that is nothing."""
+    made = {name: _made(part) for name, part in prompt.items()}
+    return made if any(made[name] is not part for name, part in prompt.items()) else prompt
+
+
+def _made(part: Any) -> Any:
+    if not isinstance(part, Part) or part.kind == "text" or isinstance(part.data, (Image, Sound)):
         return part
     try:
-        return Part("image", as_image(part.data))
+        return Part(part.kind, as_image(part.data) if part.kind == "image" else as_sound(part.data))
     except DataError:
         # Whoever is to look at it says so, in the answer to this question.
         return part

@@ -30,7 +30,7 @@ from steelyard.tasks.files import read_task
 _DEMO = {"arithmetic": "demo/arithmetic", "choice": "demo/choice", "questions": "demo/sentences"}
 _DEMO_SHOTS = {"arithmetic": "demo/train", "gsm8k": "demo/train"}
 _STRANGE = re.compile(r"unexpected keyword argument '(\w+)'")
-_ROLES = ("input", "target", "choices", "id", "group", "images", "layout")
+_ROLES = ("input", "target", "choices", "id", "group", "images", "audios", "layout")
 
 
 def open_task(
