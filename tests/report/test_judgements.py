@@ -11,7 +11,7 @@ from steelyard import Record, Request, Response, Sample
 from steelyard.report.judgement_charts import draw_judgements
 from steelyard.report.judgements import Judgements, Key, margin_of, verdicts_of
 from steelyard.report.model_spending import tell_model
-from steelyard.report.samples import chosen_of, tabulate_verdicts
+from steelyard.report.samples import chosen_of, tabulate_choices, tabulate_verdicts
 
 
 def record(index: int, target: Any, scores: Any, *, dataset: str = "D", error: str | None = None) -> Record:
@@ -87,6 +87,21 @@ def test_a_pair_is_told_side_by_side() -> None:
     rated = record(2, {"musicality": 3.5}, {"musicality": 0.123456})
     assert tabulate_verdicts(rated) == [["", "the model", "people"], ["musicality", "0.1235", "3.5"]]
     assert verdicts_of(record(3, "x", [0.1, 0.2])) == [] == tabulate_verdicts(record(4, "x", None))
+
+
+def test_choices_are_told_with_their_scores_and_which_is_right() -> None:
+    def asked(target: Any, choices: list[str] | None) -> Record:
+        sample = Sample("1", "2 + 2?", target, choices)
+        request = Request("1", "2 + 2?", choices=("4", "5 " + "!" * 700))
+        return Record(0, sample, request, Response(scores=[1.25, -3.0]))
+
+    head, right, wrong = tabulate_choices(asked(0, ["4", "5"]))
+    assert (head, right) == (["", "score", "right"], ["4", "1.25", "right"])
+    assert wrong[0].endswith("!…") and wrong[1:] == ["-3", ""]
+    # An odd target, or options that are not what was compared, end nothing.
+    for odd in (asked("seven", ["4", "5"]), asked(0, None)):
+        assert [row[2] for row in tabulate_choices(odd)[1:]] == ["", ""]
+    assert tabulate_choices(record(0, None, {"m": 1.0})) == []
 
 
 def test_charts_show_every_point_and_both_sides() -> None:

@@ -141,8 +141,9 @@ def read(runs: list[Run], *, keep: int = 0) -> list[Contents]:
 
 
 def test_runs_are_ranked_by_paired_comparison_with_the_best(runs: list[Run]) -> None:
-    assert field_of(runs) == "dataset"
-    board = rank_runs(read(runs), field="dataset")
+    found = read(runs)
+    assert field_of(found) == "dataset"
+    board = rank_runs(found, field="dataset")
     assert board.models == ["good", "fair", "poor"] and board.title == "preference"
     names = [column.name for column in board.columns]
     assert names == [

@@ -25,7 +25,7 @@ def write_leaderboard(path: Path, found: Sequence[Contents], *, field: str | Non
     # What compares answers comes with numpy, and the template engine is loaded only for a page.
     from steelyard.report.rankings import field_of, rank_runs
 
-    board = rank_runs(found, field=field or field_of([contents.run for contents in found]))
+    board = rank_runs(found, field=field or field_of(found))
     ending = path.suffix.lower()
     if ending == PAGE:
         from steelyard.report.leaderboard_page import draw_leaderboard

@@ -183,8 +183,9 @@ class Pair:
                 raise UsageError("no answer to the same question has its statistics in both runs")
             before, after = [old for _, old, _ in pairs], [new for _, _, new in pairs]
             kept = None if groups is None else [groups[place] for place, _, _ in pairs]
+            reweigh = getattr(code, "reweigh", None)
             found = compare_statistics(
-                before, after, combine=code.combine, groups=kept, lower_is_better=lower
+                before, after, combine=code.combine, reweigh=reweigh, groups=kept, lower_is_better=lower
             )
             return Measured(metric, found, asked - len(pairs))
         failure = float(getattr(code, "failure", 0.0))

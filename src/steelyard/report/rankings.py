@@ -15,7 +15,7 @@ from steelyard.report.leaderboard import Column, Entry, Leaderboard, rank_result
 from steelyard.store import Run
 
 _USUAL = "dataset"
-"""The column by which models are told apart where a task gives its results by it and nobody says other."""
+"""What a task tells apart whose results are no single score."""
 
 
 class _Source(NamedTuple):
@@ -25,9 +25,14 @@ class _Source(NamedTuple):
     value: str | None
 
 
-def field_of(runs: Sequence[Run]) -> str | None:
-    """The column of the data that tells the parts of a leaderboard apart where nobody says which."""
-    return _USUAL if all(_USUAL in fields_of(run) for run in runs) else None
+def field_of(found: Sequence[Contents]) -> str | None:
+    """The column of the data that tells the parts of a leaderboard apart where nobody says which.
+
+    That is the first that a task of several sets of data names, of those that the data has.
+    """
+    if not all(_USUAL in fields_of(contents.run) for contents in found):
+        return None
+    return next((name for contents in found for name in contents.by), None)
 
 
 def rank_runs(found: Sequence[Contents], *, field: str | None = None) -> Leaderboard:
@@ -39,7 +44,9 @@ def rank_runs(found: Sequence[Contents], *, field: str | None = None) -> Leaderb
     sources: dict[str, _Source] = {}
     entries: list[Entry] = []
     for model, task, contents in zip(models, tasks, found):
-        parts = {None: contents.results} if field is None else contents.by.get(field, {})
+        # What has nothing by that column is one part.
+        whole = {None: contents.results}
+        parts = whole if field is None else contents.by.get(field) or whole
         for value, results in parts.items():
             part = " ".join(filter(None, (task, value)))
             source = sources.setdefault(part, _Source({}, value))

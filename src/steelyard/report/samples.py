@@ -6,14 +6,15 @@ import inspect
 import json
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from steelyard.albums import sounds_of
 from steelyard.builtin import BUILTINS
-from steelyard.errors import UnknownName
+from steelyard.errors import DataError, UnknownName
 from steelyard.metrics.base import Metric, name_of
-from steelyard.metrics.choices import begins_otherwise
+from steelyard.metrics.choices import begins_otherwise, target_indices
 from steelyard.metrics.extraction import Extraction, Extractor
 from steelyard.report.contents import is_known, pace_of
 from steelyard.report.judgements import Verdict, verdicts_of
@@ -24,6 +25,7 @@ from steelyard.store import Run
 from steelyard.types import Cost, Prompt, Record, Response, Score
 
 _NEAR = 1000
+_LONGEST_CHOICE = 600
 
 
 class Turn(NamedTuple):
@@ -180,6 +182,23 @@ def tabulate_verdicts(record: Record) -> list[list[str]]:
     for one in verdicts:
         said = [_amount(one.first), _amount(one.second), _preferred(one)] if paired else [_amount(one.first)]
         rows.append([one.name, *said, *([one.people or "–"] if peopled else [])])
+    return rows
+
+
+def tabulate_choices(record: Record) -> list[list[str]]:
+    """The choices of a question as rows of texts below their head: what each scored, and which is right."""
+    scores, choices = record.response.scores, record.request.choices
+    if not scores or not choices or isinstance(scores, Mapping) or len(scores) != len(choices):
+        return []
+    right: list[int] = []
+    if len(record.sample.choices or ()) == len(choices):
+        # An odd target is told where it is scored.
+        with suppress(DataError):
+            right = target_indices(record.sample)
+    rows = [["", "score", "right"]]
+    for place, (choice, score) in enumerate(zip(choices, scores)):
+        text = choice if len(choice) <= _LONGEST_CHOICE else choice[:_LONGEST_CHOICE] + "…"
+        rows.append([text.strip(), f"{score:.4g}", "right" if place in right else ""])
     return rows
 
 
