@@ -72,11 +72,12 @@ def measure_rows(rows: Iterable[Mapping[str, Any]], settings: Settings) -> Measu
         if settings.split != ALL and row.get("split") not in (None, "", settings.split):
             continue
         record = _record_of(row, number)
-        for cell, metrics in _cells_of(record.sample, settings):
-            if cell not in cells:
-                cells[cell] = Summary(metrics)
+        for metrics, places in _places_of(record.sample, settings):
             scores, _ = Scorer(metrics).begin(record.sample, record.response)
-            cells[cell].add(replace(record, scores=scores))
+            for cell in places:
+                if cell not in cells:
+                    cells[cell] = Summary(metrics)
+                cells[cell].add(replace(record, scores=scores))
     results = {
         cell: {result.metric: result for result in cells[cell].results()}
         for cell in sorted(cells, key=_order)
@@ -106,24 +107,25 @@ def _record_of(row: Mapping[str, Any], number: int) -> Record:
     return Record(number, replace(sample, meta=meta), Request(sample.id, ""), response_of(row))
 
 
-def _cells_of(sample: Sample, settings: Settings) -> Iterator[tuple[Cell, list[Metric]]]:
-    """Where a sample counts, and by which metrics."""
+def _places_of(sample: Sample, settings: Settings) -> Iterator[tuple[list[Metric], list[Cell]]]:
+    """By which metrics a sample is compared, and where that counts."""
     meta = sample.meta
     for task, preference in _TASKS.get(meta["dataset"], _ANY).items():
         kinds = ("srcc", *["lcc"] * settings.include_lcc, *["ktau"] * settings.include_k_tau)
         names = [*(f"{task}_{kind}" for kind in kinds), preference]
         found = [_METRICS[name] for name in names if name in _METRICS]
         metrics = [metric for metric in found if is_about(metric, sample)]
-        if not metrics:
-            continue
-        yield Cell(meta["dataset"], task), metrics
-        for group in settings.groups:
-            value = meta.get(f"{GROUPS[group]}_{task}" if group == "confidence" else GROUPS[group])
-            if value is None:
-                continue
-            refs = (ALL, meta["ref"]) if group == "confidence" else (ALL,)
-            for ref in refs:
-                yield Cell(meta["dataset"], task, group, value, ref), metrics
+        if metrics:
+            yield metrics, [Cell(meta["dataset"], task), *_groups_of(meta, task, settings)]
+
+
+def _groups_of(meta: Mapping[str, Any], task: str, settings: Settings) -> Iterator[Cell]:
+    for group in settings.groups:
+        by_confidence = group == "confidence"
+        value = meta.get(f"{GROUPS[group]}_{task}" if by_confidence else GROUPS[group])
+        if value is not None:
+            for ref in (ALL, meta["ref"]) if by_confidence else (ALL,):
+                yield Cell(meta["dataset"], task, group, value, ref)
 
 
 def _order(cell: Cell) -> tuple[Any, ...]:

@@ -75,6 +75,8 @@ def _open_own(options: Namespace, init: Mapping[str, Any], score: Mapping[str, A
     else:
         asked = {"max_dur": options.max_dur, "batch_size": options.batch_size, "score_kwargs": score}
         model = _make(found, given, asked)
+    if options.workers is not None:
+        remarks = (*remarks, f"--workers is for built-in models: {model.name} decodes by itself")
     model.remarks = (*model.remarks, *remarks)
     return model
 
