@@ -28,7 +28,7 @@ def test_a_killed_benchmark_goes_on(call: Call, benchmark_folder: Path, tmp_path
     whole = call(*OWN, out="whole")
     assert whole.code == 0, whole.err
     words = ["--dataset_jsonl", benchmark_folder / "rows.jsonl", "--dataset_root", benchmark_folder / "music"]
-    slow = ["--model_init_kwargs_json", '{"seconds": 0.15}', "--batch_size", "2", "--output_dir", "out"]
+    slow = ["--model_init_kwargs_json", '{"seconds": 0.05}', "--batch_size", "2", "--output_dir", "out"]
     process = subprocess.Popen(
         [sys.executable, ROOT / "inference_benchmark.py", *words, *OWN, *slow],
         cwd=tmp_path,
@@ -47,7 +47,7 @@ def test_a_killed_benchmark_goes_on(call: Call, benchmark_folder: Path, tmp_path
 
     refused = call(*OWN, *slow[:4])
     assert refused.code == 2 and "out is not empty" in refused.err and "--resume" in refused.err
-    other = call(*OWN, "--resume", "--max_dur", "60", "--model_init_kwargs_json", '{"seconds": 0.15}')
+    other = call(*OWN, "--resume", "--max_dur", "60", "--model_init_kwargs_json", '{"seconds": 0.05}')
     assert other.code == 2 and "max_dur was 120" in other.err
 
     resumed = call(*OWN, *slow[:4], "--resume")
