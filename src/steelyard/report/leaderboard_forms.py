@@ -14,7 +14,7 @@ from steelyard.report.tables import Cell, Figure, Table, clean, decimals_of, in_
 _LATEX = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
     ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}", "†": r"\textdagger{}",
-    "↓": r"$\downarrow$", "≥": r"$\geq$", "–": "--", "…": r"\ldots{}",
+    "↓": r"$\downarrow$", "≥": r"$\geq$", "–": r"\textendash{}", "…": r"\ldots{}",
     **{mark: f"\\{mark}" for mark in "&%$#_{}"},
     # A line that begins with one of these would tell the line before something.
     **{mark: f"{{{mark}}}" for mark in "[]*"},

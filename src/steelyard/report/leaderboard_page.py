@@ -120,20 +120,20 @@ def _samples(found: Sequence[Contents], clips: Clips) -> Iterator[dict[str, Any]
             m: {r.request.id: c.furthest[r.index] for r in c.kept if r.index in c.furthest}
             for m, c in runs.items()
         }
-        first = next(iter(runs.values()), None)
-        if first is None:
-            return
         shared = dict.fromkeys(name for records in kept.values() for name in records)
         chosen = sorted(shared, key=lambda name: not any(name in remarks for remarks in far.values()))[
             :_SHOWN
         ]
-        firsts = [next(records[name] for records in kept.values() if name in records) for name in chosen]
-        sounds = SoundFinder(first.run)
-        clips.add(sounds, firsts)
-        for name, record in zip(chosen, firsts):
-            answers = {model: records.get(name) for model, records in kept.items()}
-            remarks = {model: remarks[name] for model, remarks in far.items() if name in remarks}
-            yield {**_sample(record, answers, remarks), "sounds": clips.of(sounds, record)}
+        # A sound that lies in no file lies in the run that the record is of.
+        shown = {name: next(model for model, records in kept.items() if name in records) for name in chosen}
+        finders = {model: SoundFinder(contents.run) for model, contents in runs.items()}
+        for model, finder in finders.items():
+            clips.add(finder, [kept[model][name] for name in chosen if shown[name] == model])
+        for name, model in shown.items():
+            answers = {other: records.get(name) for other, records in kept.items()}
+            remarks = {other: remarks[name] for other, remarks in far.items() if name in remarks}
+            record = kept[model][name]
+            yield {**_sample(record, answers, remarks), "sounds": clips.of(finders[model], record)}
 
 
 def _sample(
