@@ -97,6 +97,11 @@ def _find_fault_in_turn(turn: Any) -> str | None:
     for part in content:
         if part == {"type": "text", "text": part.get("text")} and isinstance(part["text"], str):
             continue
+        if part.keys() == {"type", "input_audio"}:
+            sound = part["input_audio"]
+            if sound.keys() != {"data", "format"} or sound["format"] not in ("wav", "mp3"):
+                return f"what is {sound.keys()}?"
+            continue
         picture = part.get("image_url")
         if part.keys() != {"type", "image_url"} or not isinstance(picture, dict):
             return f"what is {part}?"

@@ -7,9 +7,10 @@
     def answer(batch, **params): ...            a list in, a list out, by the name or `batched=True`
     class Model: def predict(self, inputs): ... the same as a method
 
-A prompt is a text, or the turns of a chat. One with pictures always comes as turns, and the content of
-a turn is then a list of Parts: the `data` of a Part of the kind "image" is an Image (`open()` gives it
-upright as PIL's, `url()` as a data: URL), that of the kind "text" a text.
+A prompt is a text, or the turns of a chat. One with pictures or sounds always comes as turns, and the
+content of a turn is then a list of Parts: the `data` of a Part of the kind "image" is an Image (`open()`
+gives it upright as PIL's, `url()` as a data: URL), that of the kind "audio" a Sound (`load(16000)` gives
+its samples at that rate), that of the kind "text" a text.
 
 An answer is a text, a number, a mapping (text or label, score, error, …), a list of one score a
 choice, or a Response.
