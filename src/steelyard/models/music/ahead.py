@@ -1,8 +1,7 @@
 """Sounds on their way into a network: decoded ahead of it, on threads of their own, and heard once.
 
-On the CPU a thread decodes a sound and has the network hear it too, so that all cores are at work and
-no sound depends on its company; for another device threads decode, and chunks of equal length from all
-sounds of a batch are heard together.
+On the CPU a thread decodes a sound and has the network hear it too, alone, so that all cores are at work;
+for another device threads decode, and chunks of equal length from all sounds of a batch are heard together.
 """
 
 from __future__ import annotations
@@ -28,13 +27,14 @@ Heard = Union[Tensor, str, None]
 
 
 class Ears:
-    """Hears stretches of sounds with `hear`, a network's; what was heard last is kept."""
+    """Hears stretches of sounds with a network's `hear`, each `alone` or many together; the last are kept."""
 
     def __init__(
         self,
         hear: Callable[[Tensor], Tensor],
         *,
         device: torch.device,
+        alone: bool,
         casting: Callable[[], AbstractContextManager[Any]],
         waves: Waves,
         kept: Kept,
@@ -45,7 +45,7 @@ class Ears:
         self._hear, self._device, self._casting = hear, device, casting
         self._waves, self._kept, self._together = waves, kept, together
         self._lanes = begin_lanes(workers, share=share)
-        self._alone = device.type == "cpu"
+        self._alone = alone
         # Those of the batch under way and of the next one.
         self._begun: deque[dict[Hashable, Future[Heard]]] = deque(maxlen=2)
         self._lock = Lock()

@@ -25,12 +25,14 @@ def load_music_reward(
     workers: int | None = None,
     bf16: bool | None = None,
     wave_cache: str | Path | None = None,
+    heads_only: bool = False,
 ) -> RewardModel:
     """Open a checkpoint of the official layout: `model.safetensors`, or the folder it lies in.
 
     `workers` threads decode, and on the CPU hear, a sound each at a time. `bf16` is how CUDA devices
     compute unless told otherwise; the CPU computes in float32. Decoded sounds are kept in the folder
-    `wave_cache`, where one is named.
+    `wave_cache`, where one is named. With `heads_only` the encoders are taken from the folders that the
+    configuration names, whatever the checkpoint has of them.
     """
     for library in _NEEDED:
         need(library, extra="music")
@@ -47,6 +49,7 @@ def load_music_reward(
         workers=workers,
         bf16=bf16,
         wave_cache=wave_cache,
+        heads_only=heads_only,
     )
 
 

@@ -26,7 +26,7 @@ from steelyard.models.music.ahead import Ears, Heard, collect
 from steelyard.models.music.lanes import begin_lanes, choose_device, count_cores, count_workers
 from steelyard.models.music.listening import Kept, Stretch, find_stretches
 from steelyard.models.music.mel import RATE
-from steelyard.models.music.network import Prompted, load_network
+from steelyard.models.music.network import Prompted, find_checkpoint, load_network
 from steelyard.models.rewards import Piece, RewardModel, Scored, look_at
 from steelyard.types import Request
 
@@ -65,16 +65,17 @@ class MusicReward(RewardModel):
         workers: int | None = None,
         bf16: bool | None = None,
         wave_cache: str | Path | None = None,
+        heads_only: bool = False,
     ) -> None:
         _check(mode=mode, max_dur=max_dur, dur_step=dur_step)
         if batch_size < 1:
             raise UsageError(f"batch_size={batch_size}", hint="it must be more than 0")
-        self.checkpoint = Path(checkpoint).expanduser()
+        self.checkpoint = find_checkpoint(checkpoint)
         told = None if config is None else Path(config).expanduser()
         self.device, self.remarks = choose_device(device)
-        self.network = load_network(self.checkpoint, config=told).to(self.device)
+        self.network = load_network(self.checkpoint, config=told, heads_only=heads_only).to(self.device)
         self.remarks += tuple(self.network.remarks)
-        self.mode = mode
+        self.mode, self.heads_only = mode, heads_only
         self.listen(max_dur=max_dur, dur_step=dur_step)
         on_cpu = self.device.type == "cpu"
         self.bf16 = not on_cpu and (self.device.type == "cuda" if bf16 is None else bf16)
@@ -86,6 +87,7 @@ class MusicReward(RewardModel):
         self._ears = Ears(
             self.network.hear,
             device=self.device,
+            alone=on_cpu,
             casting=self._casting,
             waves=self._waves,
             kept=self._kept,
@@ -114,6 +116,7 @@ class MusicReward(RewardModel):
             "device": self.device.type,
             "dtype": "bfloat16" if self.bf16 else "float32",
             "versions": read_versions(adapter=False),
+            **({"heads_only": True} if self.heads_only else {}),
         }
 
     def listen(self, *, max_dur: float | None, dur_step: float | None = None) -> None:
