@@ -298,6 +298,15 @@ BUILTINS: dict[str, dict[str, Builtin]] = {
         "relaxed": Builtin(
             "steelyard.metrics.documents:relaxed", "a number within 5 % of the target, else equal (ChartQA)"
         ),
+        "rewardbench": Builtin(
+            "steelyard.metrics.rewardbench:rewardbench", "RewardBench's score: the mean over its sections"
+        ),
+        "rewardbench2": Builtin(
+            "steelyard.metrics.rewardbench:rewardbench2", "RewardBench 2's score: the mean over its subsets"
+        ),
+        "rewards": Builtin(
+            "steelyard.metrics.preferences:rewards", "the scores themselves, where nobody said what is right"
+        ),
         "rouge_1": Builtin("steelyard.metrics.overlap:rouge_1", "F1 of words"),
         "rouge_2": Builtin("steelyard.metrics.overlap:rouge_2", "F1 of pairs of words"),
         "rouge_l": Builtin(

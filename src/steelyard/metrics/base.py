@@ -12,7 +12,8 @@ scores 0, or what the metric's `failure` says. A Corpus sees it as an empty answ
 `answered_only` not at all. A metric that gives a mapping with other names for other samples tells them
 with `parts(sample)`, so that a failed answer counts in those that its sample would have. One that is
 about some samples only says of which with `concerns(sample)`: others it is not shown, and results that
-concern none of a set's samples are not told of it.
+concern none of a set's samples are not told of it. `estimate(values, groups)` is how a metric wants the
+uncertainty of its mean estimated, where it does not leave that to us.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ class Corpus(ABC):
     """A metric over a whole set: statistics of each answer, combined.
 
     One that has `reweigh(statistics, weights)` can be had of many draws at once: `weights[d, i]` is how
-    often the statistics at place i are in draw d, and it gives the metric of each draw.
+    often the statistics at place i are in draw d, and it gives the metric of each draw. `bound(value, n)`,
+    of one between -1 and 1, is its interval where all draws of n units give the same.
     """
 
     answered_only: ClassVar[bool] = False

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from steelyard.errors import DataError
 from steelyard.metrics.base import Corpus
+from steelyard.metrics.estimates import estimate_proportion
 from steelyard.types import Response, Sample
 
 Numbers = NDArray[np.float64]
@@ -68,6 +69,12 @@ class Correlation(Corpus):
         """The correlations of draws: `weights[d, i]` is how often row i is in draw d; NaN where undefined."""
         ratings, scores = np.asarray(statistics, dtype=float).T
         return np.clip(self._measure_draws(_Ranked(ratings), _Ranked(scores), weights), -1.0, 1.0)
+
+    def bound(self, value: float, n: int) -> tuple[float, float]:
+        """The interval of a perfect correlation: as uncertain as every second pair that agrees by chance."""
+        agreed = n // 2
+        low = 2 * (estimate_proportion(agreed, agreed).low or 0.0) - 1 if agreed else -1.0
+        return (low, value) if value > 0 else (value, -low)
 
 
 def rating_of(sample: Sample, name: str) -> float | None:
@@ -135,7 +142,7 @@ def _pearson(x: Numbers, y: Numbers) -> float | None:
     # Scaled, so that the squares of tiny and of huge numbers are numbers too.
     x, y = (side / np.abs(side).max() for side in (x, y))
     x, y = x - x.mean(), y - y.mean()
-    spread = math.sqrt(float(x @ x)) * math.sqrt(float(y @ y))
+    spread = math.sqrt(float(x @ x) * float(y @ y))
     return float(x @ y) / spread if spread else None
 
 
@@ -154,7 +161,7 @@ def _kendall(x: Numbers, y: Numbers) -> float | None:
     both = np.unique(x_steps * len(y_counts) + y_steps, return_counts=True)[1]
     falling = count_inversions(y_steps[np.lexsort((y_steps, x_steps))])
     more = pairs - x_tied - y_tied + _tied(both) - 2 * falling
-    return more / math.sqrt(pairs - x_tied) / math.sqrt(pairs - y_tied)
+    return more / math.sqrt((pairs - x_tied) * (pairs - y_tied))
 
 
 def _tied(counts: NDArray[np.int64]) -> int:

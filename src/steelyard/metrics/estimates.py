@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -29,10 +29,14 @@ RESAMPLES = 1000
 _PARTS = 100
 _MOST_RESAMPLED = 2_000
 _MOST_IN_MANY_PARTS = 20_000
+# Pairs of rows may be looked at all together, in a table as wide as it is high.
+_MOST_WEIGHED = 4_000
 
 Combine = Callable[[Sequence[Any]], "float | None"]
 Reweigh = Callable[[Sequence[Any], "NDArray[np.float64]"], "NDArray[np.float64]"]
 """The same of many draws at once, from how often each row is in each: NaN where it is undefined."""
+Bound = Callable[[float, int], tuple[float, float]]
+"""Of a metric between -1 and 1: the interval of a value of so many units whose draws are all alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +153,40 @@ def measure_clustered(values: Sequence[float], groups: Sequence[Hashable]) -> tu
     return math.sqrt(variance), n**2 / (squares + (crossed - own) / n**2)
 
 
+def estimate_worth(
+    values: Sequence[float],
+    groups: Sequence[Hashable] | None = None,
+    *,
+    confidence: float = CONFIDENCE,
+    seed: int = 0,
+) -> Estimate:
+    """The mean of what answers are worth, from 0 to 1, by the bootstrap, groups drawn whole.
+
+    Where no draw differs from another it says nothing: then as `estimate_mean`.
+    """
+    import numpy as np
+
+    units = gather_units(len(values), groups)
+    told = Counter((math.fsum(values[place] for place in unit), len(unit)) for unit in units)
+    if len({total / size for total, size in told}) < 2:
+        return estimate_mean(values, groups, confidence=confidence)
+    # Units that are alike are drawn as one kind, so that a large set takes no longer than a small one.
+    totals, sizes = np.array(list(told), dtype=float).T
+    shares = np.array(list(told.values())) / len(units)
+    counts = np.random.default_rng(seed).multinomial(len(units), shares, RESAMPLES)
+    draws = sorted(((counts @ totals) / (counts @ sizes)).tolist())
+    low, high = (quantile(draws, end) for end in widen_ends(len(units), confidence=confidence))
+    mean = math.fsum(values) / len(values)
+    method = "bootstrap, percentile" + ("" if len(units) == len(values) else f", {len(units)} groups")
+    return Estimate(mean, spread_of(draws), low, high, len(values), method)
+
+
 def estimate_corpus(
     statistics: Sequence[Any],
     combine: Combine,
     *,
     reweigh: Reweigh | None = None,
+    bound: Bound | None = None,
     groups: Sequence[Hashable] | None = None,
     confidence: float = CONFIDENCE,
     seed: int = 0,
@@ -162,7 +195,7 @@ def estimate_corpus(
     """A metric over a whole set, its error by the bootstrap (percentile or bca), groups drawn whole.
 
     Of large sets, where that takes long and tells no more, the error comes from the jackknife: the
-    metric without each of a hundred random parts.
+    metric without each of a hundred random parts. Where every draw gives the same, `bound` knows more.
     """
     n = len(statistics)
     value = combine(statistics) if n else None
@@ -171,23 +204,27 @@ def estimate_corpus(
     units = gather_units(n, groups)
     if len(units) < 2:
         return Estimate(value, None, None, None, n, "none")
-    if is_large(units):
+    if is_large(units, reweighed=reweigh is not None):
         stderr, parts = leave_out(statistics, units, combine, seed=seed)
         if stderr is None:
             return Estimate(value, None, None, None, n, "none")
         reach = t_quantile((1 + confidence) / 2, parts - 1) * stderr
-        return Estimate(value, stderr, value - reach, value + reach, n, f"jackknife, {parts} parts")
+        low, high = value - reach, value + reach
+        if bound is not None:
+            low, high = max(-1.0, low), min(1.0, high)
+        return Estimate(value, stderr, low, high, n, f"jackknife, {parts} parts")
     draws = draw_values(statistics, units, combine, reweigh=reweigh, seed=seed)
     if len(draws) < RESAMPLES / 2:
         return Estimate(value, None, None, None, n, "none")
     draws.sort()
+    if bound is not None and draws[-1] - draws[0] < 1e-12:
+        low, high = bound(value, len(units))
+        return Estimate(value, None, low, high, n, "bound, all draws alike")
     ends = widen_ends(len(units), confidence=confidence)
     if method == "bca":
         ends = _bca_ends(statistics, combine, units, value, draws=draws, ends=ends)
     low, high = (quantile(draws, end) for end in ends)
-    mean = math.fsum(draws) / len(draws)
-    stderr = math.sqrt(math.fsum((draw - mean) ** 2 for draw in draws) / (len(draws) - 1))
-    return Estimate(value, stderr, low, high, n, f"bootstrap, {method}")
+    return Estimate(value, spread_of(draws), low, high, n, f"bootstrap, {method}")
 
 
 def gather_units(n: int, groups: Sequence[Hashable] | None) -> list[list[int]]:
@@ -250,9 +287,9 @@ def widen_ends(n: int, *, confidence: float = CONFIDENCE) -> tuple[float, float]
     return low, 1 - low
 
 
-def is_large(units: Sequence[Sequence[int]]) -> bool:
+def is_large(units: Sequence[Sequence[int]], *, reweighed: bool = False) -> bool:
     """Whether a set is too large for the bootstrap."""
-    return len(units) > _MOST_RESAMPLED
+    return len(units) > _MOST_RESAMPLED or (reweighed and sum(map(len, units)) > _MOST_WEIGHED)
 
 
 def leave_out(
@@ -263,7 +300,7 @@ def leave_out(
     seed: int,
 ) -> tuple[float | None, int]:
     """The standard error of what is measured of rows, from leaving out each of many random parts."""
-    count = _PARTS if len(units) <= _MOST_IN_MANY_PARTS else _PARTS // 5
+    count = min(_PARTS if len(units) <= _MOST_IN_MANY_PARTS else _PARTS // 5, len(units))
     shuffled = list(units)
     random.Random(seed).shuffle(shuffled)
     parts = [[rows[place] for unit in shuffled[first::count] for place in unit] for first in range(count)]
@@ -283,6 +320,12 @@ def quantile(ordered: Sequence[float], p: float) -> float:
     below = math.floor(place)
     above = min(below + 1, len(ordered) - 1)
     return ordered[below] + (place - below) * (ordered[above] - ordered[below])
+
+
+def spread_of(draws: Sequence[float]) -> float:
+    """The standard deviation of draws."""
+    mean = math.fsum(draws) / len(draws)
+    return math.sqrt(math.fsum((draw - mean) ** 2 for draw in draws) / (len(draws) - 1))
 
 
 def _unskew(t: float, skewness: float, n: int) -> float:

@@ -21,12 +21,15 @@ from steelyard.metrics.estimates import (
     CONFIDENCE,
     RESAMPLES,
     Combine,
+    Reweigh,
     draw_units,
+    draw_weights,
     gather_units,
     is_large,
     leave_out,
     measure_clustered,
     quantile,
+    spread_of,
     widen_ends,
 )
 
@@ -108,6 +111,7 @@ def compare_statistics(
     after: Sequence[Any],
     *,
     combine: Combine,
+    reweigh: Reweigh | None = None,
     groups: Sequence[Hashable] | None = None,
     lower_is_better: bool = False,
     seed: int = 0,
@@ -115,15 +119,20 @@ def compare_statistics(
     """Compare a metric over a whole set by the statistics that two runs left of the same samples.
 
     p comes from exchanging the runs' answers at random, the interval from a paired bootstrap; of
-    large sets both come from the jackknife.
+    large sets both come from the jackknife. Of a metric that can be had of many draws at once both come
+    from the bootstrap: what such metrics compare, scores of two models, may be on different scales.
     """
     _check(before, after, None, groups)
     old, new = combine(before), combine(after)
     if old is None or new is None:
         raise UsageError("the metric is undefined over one of the runs", hint="there is nothing to compare")
     units = gather_units(len(before), groups)
-    ask = _test_parts if is_large(units) else _test_exchange
-    test = ask(before, after, combine, units, difference=new - old, seed=seed)
+    if is_large(units, reweighed=reweigh is not None):
+        test = _test_parts(before, after, combine, units, difference=new - old, seed=seed)
+    elif reweigh is not None:
+        test = _test_draws(before, after, reweigh, units, difference=new - old, seed=seed)
+    else:
+        test = _test_exchange(before, after, combine, units, difference=new - old, seed=seed)
     return _conclude(old, new, test, len(before), up=(), down=(), lower_is_better=lower_is_better)
 
 
@@ -231,10 +240,40 @@ def _test_exchange(
     if len(draws) < RESAMPLES / 2:
         return _Test("paired exchange", p)
     draws.sort()
-    mean = math.fsum(draws) / len(draws)
-    stderr = math.sqrt(math.fsum((one - mean) ** 2 for one in draws) / (len(draws) - 1))
+    stderr = spread_of(draws)
     low, high = (quantile(draws, end) for end in widen_ends(len(units)))
     return _Test("paired exchange", p, stderr, low, high, _effect(math.inf) * stderr)
+
+
+def _test_draws(
+    before: Sequence[Any],
+    after: Sequence[Any],
+    reweigh: Reweigh,
+    units: Sequence[Sequence[int]],
+    *,
+    difference: float,
+    seed: int,
+) -> _Test:
+    n = len(units)
+    if n < 2:
+        return _Test("paired bootstrap", None)
+    weights = draw_weights(units, RESAMPLES, seed=seed)
+    drawn = (reweigh(after, weights) - reweigh(before, weights)).tolist()
+    draws = sorted(draw for draw in drawn if not math.isnan(draw))
+    if len(draws) < RESAMPLES / 2:
+        return _Test("paired bootstrap", None)
+    stderr = spread_of(draws)
+    if stderr < 1e-12:
+        return _Test("paired bootstrap", 1.0 if abs(difference) < 1e-12 else 2.0 ** (1 - n), 0.0)
+    low, high = (quantile(draws, end) for end in widen_ends(n))
+    beyond = min(sum(draw <= 0 for draw in draws), sum(draw >= 0 for draw in draws))
+    # The level at which the interval, widened as it is, would just reach 0.
+    reached = -normal_quantile(min(0.5, (beyond + 1) / (len(draws) + 1)))
+    p = t_tail(reached * math.sqrt((n - 1) / n), n - 1)
+    if not beyond:
+        # Further than any draw the draws cannot tell.
+        p = min(p, t_tail(difference / stderr, n - 1))
+    return _Test("paired bootstrap", p, stderr, low, high, _effect(n - 1) * stderr)
 
 
 def _exchanges(

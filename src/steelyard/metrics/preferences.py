@@ -22,6 +22,7 @@ from steelyard.errors import DataError
 from steelyard.metrics.base import Value
 from steelyard.metrics.choices import target_indices
 from steelyard.metrics.correlations import score_of
+from steelyard.metrics.estimates import estimate_worth
 from steelyard.types import Response, Sample
 
 A, B, BOTH = "a", "b", "both"
@@ -42,6 +43,8 @@ RIGHT, WRONG, TIED, ALIKE = "right", "wrong", "tied scores", "no preference"
 class Preference:
     """Whether the piece that people prefer scores higher, by the label and the score of some names."""
 
+    estimate = staticmethod(estimate_worth)
+
     def __init__(self, name: str, *, score: str) -> None:
         self.name = self.ref = name
         self.score = score
@@ -51,7 +54,7 @@ class Preference:
         return label_of(sample, self.name) is not None
 
     def parts(self, sample: Sample) -> list[str]:
-        """The names of the scores in which a failed answer counts: none where the label says nothing known."""
+        """The scores in which a failed answer counts: none where the label says nothing known."""
         known = has_right_answers(sample) or read_label(label_of(sample, self.name) or "") is not None
         return ["", "outcome"] if self.concerns(sample) and known else []
 
@@ -90,6 +93,22 @@ class Margin:
     def __call__(self, sample: Sample, response: Response) -> float:
         right, wrong = split_scores(sample, response)
         return min(right) - max(wrong)
+
+
+class Rewards:
+    """The scores themselves, of samples of which people said nothing."""
+
+    name = ref = "rewards"
+
+    def concerns(self, sample: Sample) -> bool:
+        """Whether there is nothing to hold the scores against."""
+        return sample.target is None
+
+    def __call__(self, sample: Sample, response: Response) -> Value:
+        scores = response.scores
+        if isinstance(scores, Mapping):
+            return dict(scores)
+        return {f"answer {place}": score for place, score in enumerate(scores or (), start=1)}
 
 
 def read_label(given: str) -> str | None:
@@ -132,7 +151,7 @@ def judge_answers(right: Sequence[float], wrong: Sequence[float]) -> tuple[float
 
 def has_right_answers(sample: Sample) -> bool:
     """Whether a sample has answers to choose from, and says which are right."""
-    return bool(sample.choices) and sample.target is not None
+    return bool(sample.choices) and sample.target is not None and not isinstance(sample.target, Mapping)
 
 
 def split_scores(sample: Sample, response: Response) -> tuple[list[float], list[float]]:
@@ -154,3 +173,4 @@ preference = AnyPreference("preference", score="musicality")
 preference_musicality = Preference("preference_musicality", score="musicality")
 preference_alignment = Preference("preference_alignment", score="alignment")
 margin = Margin()
+rewards = Rewards()

@@ -170,7 +170,7 @@ class Summary:
         groups = None
         if self._is_grouped():
             groups = array("q", (self._groups[place] for place, _ in self._scored(name, column, worth)))
-        estimate = estimate_mean(values, groups)
+        estimate = getattr(self._metric(name), "estimate", estimate_mean)(values, groups)
         failed = self._failures_of(name, column)
         answered = math.fsum(values) - worth * failed
         share = answered / column.count if column.count else None
@@ -187,8 +187,8 @@ class Summary:
             )
             return _result(name, estimate, failed, answered=None, undefined=undefined)
         groups = [self._groups[place] for place in places] if self._is_grouped() else None
-        reweigh = getattr(metric, "reweigh", None)
-        estimate = estimate_corpus(rows, metric.combine, groups=groups, reweigh=reweigh)
+        reweigh, bound = getattr(metric, "reweigh", None), getattr(metric, "bound", None)
+        estimate = estimate_corpus(rows, metric.combine, reweigh=reweigh, bound=bound, groups=groups)
         answered = estimate.value
         if failed and not left_out:
             kept = [row for place, row in column.statistics if not self._failed[place]]

@@ -22,8 +22,9 @@ from steelyard.metrics.correlations import (
     musicality_lcc,
     musicality_srcc,
 )
-from steelyard.metrics.preferences import margin, preference_alignment, preference_musicality
+from steelyard.metrics.preferences import margin, preference_alignment, preference_musicality, rewards
 from steelyard.metrics.preferences import preference as preferred
+from steelyard.metrics.rewardbench import rewardbench, rewardbench2
 from steelyard.tasks.base import Task
 from steelyard.types import Request, Sample
 
@@ -41,6 +42,9 @@ METRICS = (
     preference_musicality,
     preference_alignment,
     margin,
+    rewardbench,
+    rewardbench2,
+    rewards,
 )
 
 

@@ -93,14 +93,19 @@ def _several(row: Fields, column: str) -> list[Any]:
     return [given]
 
 
-def _winner(row: Fields, columns: Sequence[str]) -> int | list[int] | None:
-    """Which of a pair is preferred; both where they are alike, None where the label says nothing known."""
-    label = str(row.need(*_LABELS)).strip().casefold()
+def _winner(row: Fields, columns: Sequence[str]) -> Any:
+    """Which of a pair is preferred: both where they are alike; a label that says nothing known as it is."""
+    given = row.find(*_LABELS)
+    if isinstance(given, (list, tuple, Mapping)):
+        raise BadRow(f"a label as {row.column(*_LABELS)!r}", given)
+    label = str(given).strip().casefold()
     for place, column in enumerate(columns):
         end = re.sub(r"^[a-z]+_?", "", column) if column[-1].isdigit() else column[-1]
         if label in (column.casefold(), end, f"model_{end}"):
             return place
-    return [0, 1] if label in _ALIKE or label.startswith("tie") else None
+    if label in _ALIKE or label.startswith("tie"):
+        return [0, 1]
+    return None if given is None else {"preference": str(given)}
 
 
 def _read(given: Any) -> str | Turns:
