@@ -108,6 +108,7 @@ bench: $(VENV)/dev
 	$(BIN)/python benchmarks/local_models.py
 	$(BIN)/python benchmarks/uncertainty.py
 	$(BIN)/python benchmarks/vision.py
+	$(BIN)/python benchmarks/music.py
 	$(BIN)/python benchmarks/services.py
 	$(BIN)/python benchmarks/load.py
 	$(BIN)/python benchmarks/pacing.py
