@@ -145,12 +145,10 @@ def _separate(row: Fields, read: Sequence[str | Turns]) -> tuple[str | Turns, li
 
 
 def _question(asked: Any) -> str | Turns:
-    if asked is None:
-        return ""
-    read = _read(asked)
-    if isinstance(read, str) and isinstance(asked, str):
-        return asked
-    return read
+    read = "" if asked is None else _read(asked)
+    # Where an answer is to begin nothing is said yet.
+    unsaid = not isinstance(read, str) and read[-1]["role"] == "assistant" and not read[-1]["content"]
+    return read[:-1] if unsaid else read
 
 
 def _say(turns: Turns) -> str:
