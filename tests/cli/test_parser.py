@@ -116,7 +116,14 @@ def test_values() -> None:
         "list": ["a", 1],
     }  # fmt: skip
     assert read_value("NaN") == "NaN"
-    assert read_value("007") == "007"
+    assert [read_value(text) for text in (".5", "-.02", "+.5e1", "1.")] == [0.5, -0.02, 5.0, 1.0]
+    assert [read_value(text) for text in ("007", "007.", ".", "1..2", ".e5")] == [
+        "007",
+        "007.",
+        ".",
+        "1..2",
+        ".e5",
+    ]
     assert read_value('"8"') == "8"
     assert read_value("") == ""
 

@@ -17,6 +17,8 @@ from steelyard.models.credentials import is_secret, read_secret
 
 _KEY = re.compile(r"[A-Za-z_][\w.-]*")
 _ELSEWHERE = ("env:", "file:")
+# Numbers that people write and JSON does not know: .5, 1.
+_SHORT = re.compile(r"[+-]?((0|[1-9]\d*)\.|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 _WORDS = {"true": True, "false": False, "null": None, "~": None}
 
 
@@ -40,6 +42,8 @@ def read_value(text: str) -> Any:
     """A number, true, false, null, a JSON list or object; anything else is text."""
     if text.lower() in _WORDS:
         return _WORDS[text.lower()]
+    if _SHORT.fullmatch(text):
+        return float(text)
     try:
         return json.loads(text, parse_constant=_refuse)
     except ValueError:

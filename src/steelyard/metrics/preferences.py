@@ -54,9 +54,9 @@ class Preference:
         return label_of(sample, self.name) is not None
 
     def parts(self, sample: Sample) -> list[str]:
-        """The scores in which a failed answer counts: none where the label says nothing known."""
+        """The scores in which a failed answer counts: never the words, none where nothing known was said."""
         known = has_right_answers(sample) or read_label(label_of(sample, self.name) or "") is not None
-        return ["", "outcome"] if self.concerns(sample) and known else []
+        return [""] if self.concerns(sample) and known else []
 
     def __call__(self, sample: Sample, response: Response) -> Value:
         given = label_of(sample, self.name) or ""
