@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import struct
 import subprocess
@@ -25,6 +26,7 @@ _BEGINNINGS = (
     *(b"\x1a\x45\xdf\xa3", b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", b"OggS", b"ID3", b"ADIF", b"#!AMR", b"FLV"),
     *(b"wvpk", b"MAC ", b"TTA1", b"\x0b\x77", b"\x7f\xfe\x80\x01", b"DSD "),
 )
+_LONGEST_COMPLAINT = 1 << 16
 
 
 def is_container(head: bytes) -> bool:
@@ -174,10 +176,7 @@ class _Piped(Recording):
     def _read_header(self, name: str) -> int:
         head = self._out.read(24)
         if len(head) < 24 or head[:4] != b".snd":
-            self._process.wait()
-            self._said.seek(0)
-            text = self._said.read(2000).decode(errors="replace").strip().splitlines()
-            raise DataError(f"{name} cannot be read by ffmpeg: {text[-1] if text else 'it said nothing'}")
+            raise DataError(f"{name} cannot be read by ffmpeg: {self._complaint() or 'it said nothing'}")
         offset, _, _, rate, self._channels = struct.unpack(">5I", head[4:])
         self._out.read(offset - 24)
         return int(rate)
@@ -196,7 +195,17 @@ class _Piped(Recording):
             if len(part):
                 yield average(part.T.astype(np.float32))
             if len(content) < BLOCK * size:
+                said = self._complaint()
+                self.remark = f"ffmpeg says: {said}" if said else ""
                 return
+
+    def _complaint(self) -> str:
+        """What the program said last, once it has ended."""
+        self._process.wait()
+        self._said.seek(0)
+        lines = self._said.read(_LONGEST_COMPLAINT).decode(errors="replace").strip().splitlines()
+        # Before it stands in brackets which part of the program says it.
+        return re.sub(r"^(\[[^\]]*\]\s*)+", "", lines[-1])[:200] if lines else ""
 
     def close(self) -> None:
         """End the program."""
