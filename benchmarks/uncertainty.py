@@ -1,6 +1,6 @@
 """How often the 95 % intervals hold the truth, and how often a comparison of equals cries difference.
 
-    python benchmarks/uncertainty.py            about four minutes on one core
+    python benchmarks/uncertainty.py            about eight minutes on one core
     python benchmarks/uncertainty.py --scale 5  five times as many draws
 
 Intervals should hold the truth 94 to 96 times in 100; a comparison of two runs that are equally
@@ -16,12 +16,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from steelyard.metrics.estimates import Estimate, estimate_corpus, estimate_mean, estimate_proportion
+from steelyard.metrics.correlations import Correlation, musicality_ktau, musicality_lcc, musicality_srcc
+from steelyard.metrics.estimates import (
+    Estimate,
+    estimate_corpus,
+    estimate_mean,
+    estimate_proportion,
+    estimate_worth,
+)
 from steelyard.metrics.labels import f1_macro
 from steelyard.metrics.overlap import wer
 from steelyard.metrics.paired import compare_statistics, compare_values
 
 Draw = Callable[[np.random.Generator], Any]
+_CORRELATIONS = (musicality_srcc, musicality_lcc, musicality_ktau)
 
 
 class Row(NamedTuple):
@@ -123,6 +131,54 @@ def corpus_rows(draws: int, rng: np.random.Generator) -> Iterator[Row]:
         yield Row("interval", f"WER, n={n}, percentile", share, count)
 
 
+def correlations_rows(draws: int, rng: np.random.Generator) -> Iterator[Row]:
+    """Scores beside ratings from 1 to 5: the bootstrap, in groups too, near a perfect correlation too."""
+    for metric in _CORRELATIONS:
+        for n, rho in ((20, 0.5), (50, 0.5), (50, 0.9), (200, 0.98)):
+            truth = metric.combine(_rated(np.random.default_rng(1), 100_000, rho)[:, :2])
+            found = (_correlate(metric, _rated(rng, n, rho), seed=seed) for seed in range(draws))
+            share, count = cover(found, truth)
+            yield Row("interval", f"{metric.name}, n={n}, rho={rho}", share, count)
+        groups = [place // 4 for place in range(200)]
+        truth = metric.combine(_rated(np.random.default_rng(1), 100_000, 0.7, size=4)[:, :2])
+        found = (
+            _correlate(metric, _rated(rng, 200, 0.7, size=4), groups, seed=seed) for seed in range(draws)
+        )
+        share, count = cover(found, truth)
+        yield Row("interval", f"{metric.name}, 50 groups of 4", share, count)
+
+
+def worths_rows(draws: int, rng: np.random.Generator) -> Iterator[Row]:
+    """What answers are worth where a tie counts half: the bootstrap, in groups too."""
+    for n, shares in ((50, (0.3, 0.2, 0.5)), (200, (0.1, 0.1, 0.8)), (1000, (0.05, 0.05, 0.9))):
+        truth = shares[1] / 2 + shares[2]
+        drawn = (rng.choice([0.0, 0.5, 1.0], n, p=shares).tolist() for _ in range(draws))
+        share, count = cover((estimate_worth(values) for values in drawn), truth)
+        yield Row("interval", f"preferences, n={n}, {shares[1]:.0%} tied", share, count)
+    sizes = [1 + n % 10 for n in range(60)]
+    found = (estimate_worth(*draw_clusters(rng, sizes, passes=True)) for _ in range(draws))
+    share, count = cover(found, 0.5)
+    yield Row("interval", "preferences, 60 groups of 1 to 10", share, count)
+
+
+def two_models_rows(draws: int, rng: np.random.Generator) -> Iterator[Row]:
+    """Two models that go with the ratings equally well, on scales of their own."""
+    for metric in _CORRELATIONS:
+        for n, rho in ((50, 0.5), (200, 0.8)):
+            alarms = held = 0
+            for seed in range(draws):
+                before = _rated(rng, n, rho)
+                # From the same ratings before they were rounded.
+                after = np.column_stack([before[:, 0], 10 * _scored(rng, before[:, 2], rho)])
+                found = compare_statistics(
+                    before[:, :2], after, combine=metric.combine, reweigh=metric.reweigh, seed=seed
+                )
+                alarms += found.verdict != "noise"
+                held += found.low <= 0 <= found.high
+            yield Row("false alarm", f"{metric.name}, n={n}, {found.test}", alarms / draws, draws)
+            yield Row("interval", f"difference, {metric.name}, n={n}", held / draws, draws)
+
+
 def differences_rows(draws: int, rng: np.random.Generator) -> Iterator[Row]:
     """Two equal runs: false alarms, and intervals of the difference (that should hold zero)."""
     cases: list[tuple[str, Draw]] = []
@@ -169,6 +225,9 @@ def make_table(scale: float, *, seed: int = 0) -> Iterator[Row]:
     yield from differences_rows(int(6_000 * scale), rng)
     yield from corpus_rows(int(1_000 * scale), rng)
     yield from exchange_rows(int(600 * scale), rng)
+    yield from correlations_rows(int(1_000 * scale), rng)
+    yield from worths_rows(int(6_000 * scale), rng)
+    yield from two_models_rows(int(1_000 * scale), rng)
 
 
 def is_good(row: Row) -> bool:
@@ -193,6 +252,24 @@ def _labelled_pair(rng: np.random.Generator, n: int) -> tuple[list[Any], list[An
     before = _labelled(rng, n)
     again = [(target, "abc"[rng.integers(3)] if rng.random() < 0.3 else target) for target, _ in before]
     return before, again
+
+
+def _rated(rng: np.random.Generator, n: int, rho: float, *, size: int = 1) -> np.ndarray:
+    """Ratings from 1 to 5, scores, and what was rated; groups of a size move together."""
+    shared = np.repeat(rng.standard_normal(n // size), size) if size > 1 else np.zeros(n)
+    held = 0.5 if size > 1 else 0.0
+    felt = math.sqrt(held) * shared + math.sqrt(1 - held) * rng.standard_normal(n)
+    return np.column_stack([np.clip(np.round(felt + 3), 1, 5), _scored(rng, felt, rho), felt])
+
+
+def _scored(rng: np.random.Generator, felt: np.ndarray, rho: float) -> np.ndarray:
+    return rho * felt + math.sqrt(1 - rho * rho) * rng.standard_normal(len(felt))
+
+
+def _correlate(metric: Correlation, rows: np.ndarray, groups: Any = None, *, seed: int) -> Estimate:
+    return estimate_corpus(
+        rows[:, :2], metric.combine, reweigh=metric.reweigh, bound=metric.bound, groups=groups, seed=seed
+    )
 
 
 def _edited(rng: np.random.Generator, n: int) -> list[tuple[int, int]]:

@@ -21,7 +21,7 @@ from steelyard.metrics.correlations import (
     musicality_lcc,
     musicality_srcc,
 )
-from steelyard.metrics.estimates import draw_weights, estimate_corpus, gather_units
+from steelyard.metrics.estimates import draw_units, draw_weights, estimate_corpus, gather_units
 from steelyard.metrics.paired import compare_statistics
 from steelyard.metrics.scoring import Scorer
 from steelyard.metrics.summary import Result, Summary
@@ -109,6 +109,8 @@ def test_intervals_are_those_of_the_plain_bootstrap(metric: Correlation) -> None
 def test_draws_as_weights_are_the_same_draws() -> None:
     units = gather_units(5, ["a", "b", "a", "c", "b"])
     weights = draw_weights(units, 50, seed=3)
+    for drawn, row in zip(draw_units(len(units), 50, seed=3), weights):
+        assert [row[unit[0]] for unit in units] == [drawn.count(place) for place in range(len(units))]
     assert (weights[:, 0] == weights[:, 2]).all() and (weights[:, 1] == weights[:, 4]).all()
     assert (weights[:, [0, 1, 3]].sum(axis=1) == 3).all()
 

@@ -27,6 +27,9 @@ def simulation():
         ("differences_rows", 400),
         ("corpus_rows", 24),
         ("exchange_rows", 20),
+        ("correlations_rows", 16),
+        ("worths_rows", 200),
+        ("two_models_rows", 16),
     ],
 )
 def test_simulated_rates_are_near_what_they_claim(simulation, rows, draws):

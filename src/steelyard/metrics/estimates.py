@@ -274,8 +274,10 @@ def draw_weights(units: Sequence[Sequence[int]], times: int, *, seed: int) -> ND
     unit_of = np.empty(sum(map(len, units)), dtype=np.int64)
     for number, unit in enumerate(units):
         unit_of[list(unit)] = number
-    drawn = [np.bincount(chosen, minlength=count) for chosen in draw_units(count, times, seed=seed)]
-    return np.array(drawn, dtype=float)[:, unit_of]
+    chosen = np.random.default_rng(seed).integers(0, count, (times, count))
+    chosen += np.arange(times)[:, None] * count
+    drawn = np.bincount(chosen.ravel(), minlength=times * count).reshape(times, count)
+    return drawn.astype(float)[:, unit_of]
 
 
 def widen_ends(n: int, *, confidence: float = CONFIDENCE) -> tuple[float, float]:
