@@ -47,8 +47,6 @@ def opened(file: IO[bytes], name: str) -> Iterator[Recording]:
     recording = _open(file, head, name)
     try:
         yield recording
-    except (SteelyardError, GeneratorExit):
-        raise
     except MemoryError as error:
         raise DataError(f"{name} does not fit into memory") from error
     finally:
