@@ -136,7 +136,7 @@ def test_failures_count_where_the_sample_was_asked_and_its_label_is_known() -> N
     found = results(pairs, [preference, preference_alignment, margin, rewards])
     assert list(found) == ["preference", "preference.outcome"]
     one = found["preference"]
-    assert (one.value, one.n, one.failed, one.undefined) == (pytest.approx(5 / 7), 7, 1, 1)
+    assert (one.value, one.n, one.failed, one.undefined) == (pytest.approx(5 / 7), 7, 1, 2)
     assert one.answered == pytest.approx(5 / 6) and one.method == "bootstrap, percentile"
     outcomes = found["preference.outcome"]
     assert outcomes.labels == {"right": 4, "tied scores": 2, "unknown label 'skip'": 1}

@@ -14,6 +14,7 @@ from steelyard.metrics.extraction import find_number
 from steelyard.metrics.labels import f1_macro
 from steelyard.metrics.numbers import number
 from steelyard.metrics.overlap import wer
+from steelyard.metrics.preferences import preference, rewards
 from steelyard.metrics.scoring import Scorer
 from steelyard.metrics.summary import Summary
 from steelyard.metrics.text import exact
@@ -221,6 +222,26 @@ def test_running_means_count_failures():
             record(n, {"exact": n < 3, "extraction": "text"} if n < 3 else {}, error=None if n < 3 else "x")
         )
     assert summary.running() == [("exact", 0.75)]
+
+
+def test_running_means_of_scores_that_have_only_keys():
+    summary = Summary([rewards, exact])
+    for n in range(3):
+        summary.add(record(n, {"rewards.alignment": float(n), "rewards.musicality": 1.0}))
+        assert summary.running() == [("rewards.alignment", n / 2), ("rewards.musicality", 1.0)]
+    assert [result.metric for result in summary.results()][:2] == ["rewards.alignment", "rewards.musicality"]
+
+
+def test_a_failed_answer_to_an_unknown_label_is_undefined_as_one_that_was_given():
+    labels = ["a", "dunno", "dunno"]
+    records = [
+        record(
+            n, {"preference": None if n else 1.0}, error="x" if n == 2 else None, target={"preference": label}
+        )
+        for n, label in enumerate(labels)
+    ]
+    found = results(records, [preference])["preference"]
+    assert (found.value, found.n, found.failed, found.undefined) == (1.0, 1, 0, 2)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.one_of(st.none(), st.floats(0, 1)))))

@@ -260,14 +260,17 @@ class Summary:
 
     def _concerned(self, name: str) -> Column | None:
         """The column that says which failed answers count, where not all do."""
-        return self._column(self._base(name)) if self._chooses(name) else None
+        return self._columns.get(self._base(name), Column()) if self._chooses(name) else None
 
     def _count_failure(self, record: Record, place: int) -> None:
         """Count a failed answer in the scores of those metrics that tell samples apart."""
         for name, metric in self._metrics.items():
             if hasattr(metric, "parts"):
-                for part in _parts_of(metric, record):
+                parts = _parts_of(metric, record)
+                for part in parts:
                     self._column(f"{name}.{part}" if part else name).fail(place, self._worth_of(name))
+                if not parts and self._chooses(name) and _is_about(metric, record):
+                    self._column(name).undefined += 1
             elif isinstance(metric, Corpus):
                 if metric.answered_only and _is_about(metric, record):
                     self._column(name).failed += 1
