@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from steelyard.workloads.base import Session as Session
     from steelyard.workloads.base import Turn as Turn
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
 
 _HOMES = {
     "Chunk": "types",
