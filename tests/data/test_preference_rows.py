@@ -298,6 +298,11 @@ def test_subsets_of_rewardbench_are_of_sections() -> None:
     assert "section" not in read({**row, "subset": "mine"})[0].meta
 
 
+def test_answers_to_one_question_are_a_group() -> None:
+    row = {"prompt": "?", "chosen": "x", "rejected": "y"}
+    assert read({**row, "prompt_id": 7})[0].meta["group"] == "7" and "group" not in read(row)[0].meta
+
+
 def test_rows_of_both_kinds_in_one_file(tmp_path: Path) -> None:
     path = write(tmp_path / "rows.jsonl", RATED, {"prompt": "?", "chosen": "x", "rejected": "y"})
     music, text = Data(path, layout="preference")

@@ -82,6 +82,9 @@ def _make(row: Fields, place: Place, given: Sequence[Any], target: Any) -> Sampl
     subset = row.find("subset")
     if subset in SECTIONS:
         meta["section"] = SECTIONS[subset]
+    if (asked := row.find("prompt_id", "prompt id")) is not None:
+        # Several pairs of answers to one question are no independent evidence.
+        meta["group"] = str(asked)
     return Sample(place.id(row.find("id")), question, target, answers, meta)
 
 
