@@ -85,7 +85,7 @@ def test_columns_of_a_part_stand_together_and_labels_beside_their_metric() -> No
     assert board.at(0, 2).labels["tied scores"] == 3 and board.at(0, 0).labels == {}
     gaps = list(tell_gaps(board))
     assert "3 tied scores in Pairs preference: " + ", ".join([NAMES[0], *NAMES[2:]]) in gaps
-    assert f"1 failed in PAM_1 m_srcc: {NAMES[1]}, {NAMES[3]}" in gaps
+    assert f"1 failed and left out in PAM_1 m_srcc: {NAMES[1]}, {NAMES[3]}" in gaps
     assert f"1 left out in PAM_1 m_lcc: {NAMES[2]}, {NAMES[3]}" in gaps
 
 
@@ -223,8 +223,50 @@ def test_runs_that_share_no_samples_are_ranked_and_not_compared(tmp_path: Path) 
     assert [one.best for one in board.down(0)] == [False, True]
     assert board.at(0, 0).p is None and not board.at(0, 0).level
     assert "not all models answered as many samples (30 to 40)" in board.notes[0]
+    assert "have no sample in common: nothing compares them" in board.notes[1]
     with pytest.raises(UsageError):
         compare_runs(made[0], made[1:])
+
+
+def test_models_that_were_asked_about_other_data_are_told(tmp_path: Path) -> None:
+    other = [Sample(f"s{n}", f"w{n}" if n else "w?", f"w{n}") for n in range(40)]
+    made = [words(tmp_path / "a", "early", 20), words(tmp_path / "b", "late", 25)]
+    assert rank_runs(read(made)).notes == []
+    made = [
+        made[0],
+        evaluate(lambda prompt: "?", Task(name="words", data=other, metrics=[exact]), out=tmp_path / "c"),
+    ]
+    (note,) = rank_runs(read(made)).notes
+    assert note.endswith("the data differs for 1 of 40 common samples")
+
+
+def test_failures_say_whether_they_are_in_a_number() -> None:
+    results = [Result("score", value, 0.1, 0.0, 1.0, 9, 1, answered, 0, "") for value, answered in (
+        (0.4, 0.5), (0.5, 0.5), (0.0, 0.0),
+    )]  # fmt: skip
+    board = rank_results(Entry(f"m{n}", "", one) for n, one in enumerate(results))
+    assert list(tell_gaps(board)) == [
+        "1 failed and counted as wrong in score: m0", "1 failed and left out in score: m1",
+        "1 failed in score: m2",
+    ]  # fmt: skip
+
+
+def test_latex_says_which_names_want_another_font() -> None:
+    plain, odd = (
+        write_latex(rank_results([Entry(name, "", result("x", 0.5))])) for name in ("naïve – ≤ −1", "模型")
+    )
+    assert "lualatex" not in plain and r"naïve \textendash{} $\leq$ \textminus{}1" in plain
+    assert "lualatex" in odd
+
+
+def test_what_has_no_room_on_the_page_is_counted(tmp_path: Path) -> None:
+    many = [Sample(f"s{n}", f"w{n}", f"w{n}") for n in range(230)]
+    made = [words(tmp_path / f"m{n}", f"late\u202e{n}", n, data=many) for n in range(2)]
+    found = read(made, keep=500)
+    page = draw_leaderboard(rank_runs(found), found)
+    assert "30 more are in the run folders" in page and page.count("<details") == 200
+    # What turns the direction of writing is shown, not obeyed.
+    assert "\u202e" not in page and "late\\u202e1" in page
 
 
 def test_the_page_is_whole_sorted_and_plays(runs: list[Run]) -> None:

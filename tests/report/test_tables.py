@@ -52,6 +52,22 @@ def test_markdown_cells_stay_cells() -> None:
     assert lines[3] == "| a\\|b &lt;i&gt; | – | – |"
 
 
+def test_what_a_spreadsheet_would_run_is_text() -> None:
+    texts = [
+        "=cmd|' /C calc'!A0",
+        '=HYPERLINK("http://x")',
+        "@SUM(1)",
+        "+1-2(3)",
+        "\t=A(1)",
+        "=3",
+        "-",
+        "-0.5",
+        "a=b(1)",
+    ]
+    found = [row[0] for row in csv.reader(io.StringIO(Table(["name"], [[text] for text in texts]).csv()))]
+    assert found == ["name", *(f"'{text}" for text in texts[:5]), *texts[5:]]
+
+
 def test_csv_has_numbers_in_full() -> None:
     rows = list(csv.reader(io.StringIO(TABLE.csv())))
     assert rows[1] == ["exact", "0.81234", "1200"]

@@ -134,6 +134,12 @@ class Pair:
         part.at_base, part.at_other = self.at_base[kept], self.at_other[kept]
         return part
 
+    def tell_changed(self, what: str, column: str) -> Iterator[str]:
+        """For how many samples a column of digests is not the same in both runs, if for any."""
+        old, new = as_numbers(getattr(self.base, column)), as_numbers(getattr(self.other, column))
+        if changed := int((old[self.at_base] != new[self.at_other]).sum()):
+            yield f"the {what} for {changed:,} of {len(self.at_base):,} common samples"
+
     def _measure_all(
         self, metrics: Sequence[str], by: Sequence[str], remarks: list[str]
     ) -> Iterator[Measured]:
@@ -236,11 +242,8 @@ class Pair:
 
     def _remarks(self) -> Iterator[str]:
         base, other = self.base, self.other
-        common = len(self.at_base)
-        for what, column in (("data differs", "asked"), ("prompts differ", "prompts")):
-            old, new = as_numbers(getattr(base, column)), as_numbers(getattr(other, column))
-            if changed := int((old[self.at_base] != new[self.at_other]).sum()):
-                yield f"the {what} for {changed:,} of {common:,} common samples"
+        yield from self.tell_changed("data differs", "asked")
+        yield from self.tell_changed("prompts differ", "prompts")
         if base.repeat != other.repeat:
             yield f"asked {base.repeat} and {other.repeat} times each: only the first answers are compared"
         aside = [name for name, code in self.code.items() if getattr(code, "answered_only", False)]

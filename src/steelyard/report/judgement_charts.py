@@ -14,6 +14,7 @@ from steelyard.report.drawing import (
     draw_heat,
     draw_parts,
     frame,
+    percent,
     plain,
     span,
 )
@@ -73,6 +74,8 @@ def _draw_margins(key: Key, margins: Margins) -> Chart:
         ("c0", [*[0] * (_BARS // 2), *counts[_BARS // 2 :]]),
     ]
     chart = draw_parts(f"{key}: margin", halves, x=x, edges=edges, note=note)
+    # The names of both ends stand inwards of them, and want the more room.
+    chart.xs = [(percent(place), name) for place, name in x.ticks(4)]
     chart.legend = [Swatch("bad", f"wrong {wrong:,}"), Swatch("c0", f"right {right:,}")]
     return chart
 

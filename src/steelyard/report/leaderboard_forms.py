@@ -14,12 +14,16 @@ from steelyard.report.tables import Cell, Figure, Table, clean, decimals_of, in_
 _LATEX = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
     ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}", "†": r"\textdagger{}",
-    "↓": r"$\downarrow$", "≥": r"$\geq$", "–": r"\textendash{}", "…": r"\ldots{}",
+    "↓": r"$\downarrow$", "≥": r"$\geq$",
+    "≤": r"$\leq$", "−": r"\textminus{}", "–": r"\textendash{}", "…": r"\ldots{}",
     **{mark: f"\\{mark}" for mark in "&%$#_{}"},
     # A line that begins with one of these would tell the line before something.
     **{mark: f"{{{mark}}}" for mark in "[]*"},
 }  # fmt: skip
 
+_LAST_LATIN = 0x17F
+_ALSO = "–—‘’“”„‚•€™"
+"""What else a font of Latin letters has."""
 _NARROW = 4
 """How many columns a table has that stands in one column of a paper."""
 _PLAIN = ("right", "wrong")
@@ -69,7 +73,7 @@ def write_latex(board: Leaderboard) -> str:
     wide = len(board.columns) > _NARROW
     table = "table*" if wide else "table"
     lines = [
-        r"% needs \usepackage[T1]{fontenc} and \usepackage{booktabs,textcomp,graphicx}",
+        r"% needs \usepackage[T1]{fontenc} and \usepackage{booktabs,textcomp,graphicx}", *_want_fonts(board),
         rf"\begin{{{table}}}[t]", r"\centering", r"\small",
         *([r"\resizebox{\textwidth}{!}{%"] if wide else []),
         rf"\begin{{tabular}}{{l{'r' * len(board.columns)}}}", r"\toprule", *_groups(board),
@@ -125,7 +129,10 @@ def tell_beside(one: Standing) -> Iterator[str]:
     if one.result is None or one.result.value is None:
         return
     if one.result.failed:
-        yield f"{one.result.failed:,} failed"
+        changed = one.result.value != one.result.answered
+        # Of a 0 nobody sees whether failures are in it.
+        what = " and counted as wrong" if changed else " and left out" if one.result.value else ""
+        yield f"{one.result.failed:,} failed{what}"
     # Where there are words for what is left out, these say why.
     if one.result.undefined and not one.labels:
         yield f"{one.result.undefined:,} left out"
@@ -181,6 +188,17 @@ def _groups(board: Leaderboard) -> list[str]:
     names = [rf"\multicolumn{{{len(places)}}}{{c}}{{{_in_latex(name)}}}" for name, places in parts]
     rules = [rf"\cmidrule(lr){{{places[0] + 2}-{places[-1] + 2}}}" for _, places in parts]
     return [" & ".join(["", *names]) + r" \\", "".join(rules)]
+
+
+def _want_fonts(board: Leaderboard) -> list[str]:
+    """A remark for who compiles a table with names that are not in Latin letters."""
+    names = "".join([*board.models, *(column.name for column in board.columns), board.title, *board.notes])
+    odd = any(ord(mark) > _LAST_LATIN and mark not in _ALSO and mark not in _LATEX for mark in names)
+    return (
+        ["% some names are not in Latin letters: lualatex or xelatex, and a font that has them"]
+        if odd
+        else []
+    )
 
 
 def _in_latex(text: str) -> str:

@@ -13,7 +13,7 @@ from steelyard.report.leaderboard_forms import count_of, decimals, interval_of, 
 from steelyard.report.rankings import name_models, name_tasks
 from steelyard.report.samples import asked_of, chosen_of, score_text, turns_of, value_text
 from steelyard.report.sounds import Clips, SoundFinder
-from steelyard.report.tables import Figure
+from steelyard.report.tables import Figure, clean
 from steelyard.types import Record
 
 _SHOWN = 200
@@ -37,6 +37,7 @@ def draw_leaderboard(board: Leaderboard, found: Sequence[Contents] = ()) -> str:
         samples=samples,
         filters=[(value, label) for value, label in _FILTERS if value in states],
         remarks=list(clips.remarks()),
+        unshown=_count_unshown(found, len(samples)),
         encoded=clips.encoded,
     )
 
@@ -46,13 +47,13 @@ def _board(board: Leaderboard) -> dict[str, Any]:
     firsts = {places[0] for _, places in parts}
     axes = [_reach(board.down(place)) for place in range(len(board.columns))]
     return {
-        "notes": board.notes,
+        "notes": [clean(note) for note in board.notes],
         "count": len(board.columns),
         "named": any(name for name, _ in parts),
-        "parts": [(name, len(places)) for name, places in parts],
+        "parts": [(clean(name), len(places)) for name, places in parts],
         "columns": [
             {
-                "metric": column.metric,
+                "metric": clean(column.metric),
                 "lower": column.lower_is_better,
                 "n": f"{count_of(board, place):,}",
                 "first": place in firsts,
@@ -61,7 +62,7 @@ def _board(board: Leaderboard) -> dict[str, Any]:
         ],
         "rows": [
             (
-                model,
+                clean(model),
                 [
                     _cell(board, place, one, axes[place], first=place in firsts)
                     for place, one in enumerate(standings)
@@ -70,7 +71,7 @@ def _board(board: Leaderboard) -> dict[str, Any]:
             for model, standings in zip(board.models, board.rows)
         ],
         "legend": list(tell_legend(board)),
-        "gaps": list(tell_gaps(board)),
+        "gaps": [clean(line) for line in tell_gaps(board)],
     }
 
 
@@ -136,6 +137,15 @@ def _samples(found: Sequence[Contents], clips: Clips) -> Iterator[dict[str, Any]
             yield {**_sample(record, answers, remarks), "sounds": clips.of(finders[model], record)}
 
 
+def _count_unshown(found: Sequence[Contents], shown: int) -> str:
+    """How many samples have no room on the page; nothing where all are there."""
+    asked: dict[str, int] = {}
+    for task, contents in zip(name_tasks(found), found):
+        asked[task] = max(asked.get(task, 0), contents.answers)
+    left = sum(asked.values()) - shown
+    return f"{left:,}" if left > 0 else ""
+
+
 def _sample(
     record: Record, answers: Mapping[str, Record | None], remarks: Mapping[str, str]
 ) -> dict[str, Any]:
@@ -158,9 +168,9 @@ def _sample(
         "verdict": f"{failed} failed" if failed else "far off" if remarks else "",
         "tone": "bad" if failed else "",
         "turns": [{"role": turn.role, "text": _cut(turn.text, _LONGEST)} for turn in turns],
-        "remarks": [f"{model}: {text}" for model, text in remarks.items()],
+        "remarks": [f"{clean(model)}: {text}" for model, text in remarks.items()],
         "head": ["model", "said", *metrics],
-        "rows": [[model, *_answer(one, list(metrics))] for model, one in answers.items()],
+        "rows": [[clean(model), *_answer(one, list(metrics))] for model, one in answers.items()],
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from steelyard.errors import UsageError
@@ -52,13 +53,14 @@ def rank_runs(found: Sequence[Contents], *, field: str | None = None) -> Leaderb
             source = sources.setdefault(part, _Source({}, value))
             source.runs[model] = contents
             entries += [Entry(model, part, result) for result in results]
-    return rank_results(
+    chances = _Chances(sources, field)
+    board = rank_results(
         entries,
         lower={name for contents in found for name in _lower(contents, entries)},
-        p=_Chances(sources, field),
+        p=chances,
         title=_title(found),
-        notes=list(_doubt(found, models)),
     )
+    return replace(board, notes=[*_doubt(found, models), *chances.remarks()])
 
 
 class _Chances:
@@ -83,6 +85,15 @@ class _Chances:
         except (KeyError, UsageError):
             # Scored otherwise than answer by answer, or undefined for the samples that they share.
             return None
+
+    def remarks(self) -> Iterator[str]:
+        """Which of the runs that were to be compared cannot be, or were asked about other data."""
+        for (best, other), pair in self._pairs.items():
+            if pair is None:
+                yield f"{best} and {other} have no sample in common: nothing compares them"
+            else:
+                told = pair.tell_changed("data differs", "asked")
+                yield from (f"{best} and {other}: {line}" for line in told)
 
     def _pair(self, best: Run, other: Run) -> Pair | None:
         key = (str(best.path), str(other.path))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ class Figure(NamedTuple):
 
 Cell = Union[str, int, Figure, None]
 
+_FORMULA = re.compile(r"\s*[=+@-].*[(|!]", re.DOTALL)
+"""What a spreadsheet would run: a formula that calls something."""
 _CUT = 24
 """To how many columns a text is cut before a whole column goes."""
 
@@ -90,12 +93,12 @@ class Table:
         return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rows])
 
     def csv(self) -> str:
-        """Comma-separated values, numbers in full."""
+        """Comma-separated values, numbers in full; what a spreadsheet would run is behind an apostrophe."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(self.columns)
         for row in self.rows:
-            writer.writerow([cell.value if isinstance(cell, Figure) else cell for cell in row])
+            writer.writerow([cell.value if isinstance(cell, Figure) else _still(cell) for cell in row])
         return out.getvalue().rstrip("\n")
 
     def shown(self) -> list[list[str]]:
@@ -128,6 +131,10 @@ def clean(text: str) -> str:
     """Text from outside on one line, with nothing in it that a terminal would obey."""
     line = " ".join(text.split())
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)
+
+
+def _still(cell: Cell) -> Cell:
+    return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
 
 
 def _show(cell: Cell) -> str:
