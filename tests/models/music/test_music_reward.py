@@ -260,6 +260,20 @@ def test_what_was_heard_and_read_is_not_again(model: MusicReward, sounds: Callab
     assert changed["musicality"] != again[0]["musicality"]
 
 
+def test_what_waits_decoded_for_another_device_is_measured(sounds: Callable[..., Path]) -> None:
+    model = MusicReward(CHECKPOINT, max_dur=2)
+    long, short = sounds(3), sounds(1)
+    pair = Request("0", {"audio": long, "audio_b": short, "ref_audio": long})
+    assert model.length(pair) == 0
+    model.device = torch.device("cuda")
+    assert model.length(pair) == (2 + 2) + (1 + 2)
+    assert model.length(Request("0", {"audio": short, "audio_b": short.with_name("gone.wav")})) == 1 + 2
+    assert model.length(Request("0", {"audio": np.zeros(100)})) == 2
+    model.listen(max_dur=None)
+    assert model.length(Request("0", {"audio": np.zeros(100), "audio_b": long})) == 3
+    model.close()
+
+
 def test_decoded_sounds_can_be_kept_in_a_folder(tmp_path: Path, sounds: Callable[..., Path]) -> None:
     found = []
     for _ in range(2):

@@ -135,11 +135,13 @@ class Ears:
             (mark, chunk) for mark, one in decoded.items() if isinstance(one, Tensor) for chunk in cut(one)
         ]
         frames: list[Tensor | None] = [None] * len(chunks)
+        since = clock()
         with torch.inference_mode(), self._casting():
             for places in group_by_length([chunk for _, chunk in chunks], most=self._together):
                 batch = torch.stack([chunks[place][1] for place in places]).to(self._device)
                 for place, one in zip(places, self._hear(batch).float()):
                     frames[place] = one
+        self.spend("network", since)
         parts: dict[Hashable, list[Tensor]] = {}
         for (mark, _), one in zip(chunks, frames):
             if one is not None:

@@ -10,7 +10,7 @@ dur_step, and takes the mean.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from steelyard.errors import SteelyardError, UsageError
+from steelyard.media.sounds import Sound
 from steelyard.media.waves import Waves
 from steelyard.models.base import clock
 from steelyard.models.checkpoints import read_versions
@@ -35,8 +36,8 @@ MODES = ("final", "standard")
 _MOST_KEPT_BYTES = 2**28
 # Waveforms are looked at once, for their frames are kept.
 _MOST_WAVE_BYTES = 2**25
-# Seconds of sound in a batch, decoded and not heard yet: 46 MB, and as much again for the next one.
-_BATCH_SECONDS = 2**9
+# Seconds of sound in a batch, decoded and not heard yet: 200 MB, and as much again for the next one.
+_BATCH_SECONDS = 2**11
 _SCORED_TOGETHER = 16
 
 
@@ -129,12 +130,9 @@ class MusicReward(RewardModel):
         """Seconds of sound, where those of a whole batch wait decoded."""
         if self.device.type == "cpu":
             return 0
-        seconds = 0.0
-        for side in look_at(request):
-            if isinstance(side, Piece):
-                for sound in filter(None, (side.audio, side.ref_audio)):
-                    seconds += min(sound.seconds(), self.most_seconds or float("inf"))
-        return round(seconds)
+        sides = [side for side in look_at(request) if isinstance(side, Piece)]
+        sounds = [sound for side in sides for sound in (side.audio, side.ref_audio) if sound is not None]
+        return round(sum(map(self._last, sounds)))
 
     def prepare(self, requests: Sequence[Request]) -> None:
         """Begin to decode what the next batch needs; on the CPU, to hear it too."""
@@ -182,6 +180,15 @@ class MusicReward(RewardModel):
             self.device.type, dtype=torch.bfloat16, enabled=self.bf16
         )
         return casting
+
+    def _last(self, sound: Sound) -> float:
+        """How many seconds of a sound are heard, as far as its header tells."""
+        seconds = None
+        # Whatever is wrong with it is told where it is decoded.
+        with suppress(SteelyardError):
+            seconds = sound.seconds()
+        most = self.most_seconds
+        return most or 0.0 if seconds is None else min(seconds, most or seconds)
 
     def _plan(self, piece: Piece) -> Plan | str:
         try:
@@ -259,7 +266,7 @@ def _check(*, mode: str, max_dur: float | None, dur_step: float | None) -> None:
     if mode not in MODES:
         raise UsageError(f"there is no mode {mode!r}", hint="mode=" + " or ".join(MODES))
     for name, value in (("max_dur", max_dur), ("dur_step", dur_step)):
-        if value is not None and not value > 0:
-            raise UsageError(f"{name}={value}", hint="it must be more than 0")
+        if value is not None and not (isinstance(value, (int, float)) and 0 < value < math.inf):
+            raise UsageError(f"{name}={value!r}", hint="seconds, more than 0; none for all of it")
     if dur_step is not None and (mode != "standard" or max_dur is None):
         raise UsageError(f"dur_step={dur_step} is for stretches", hint="mode=standard with a max_dur")
