@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from steelyard import plugins
 from steelyard.errors import DataError
 from steelyard.metrics.base import is_about
-from steelyard.metrics.estimates import estimate_mean, estimate_worth
+from steelyard.metrics.estimates import estimate_mean, estimate_proportion, estimate_worth
 from steelyard.metrics.preferences import (
     judge_answers,
     margin,
@@ -46,7 +48,8 @@ def heard(a: float, b: float, name: str = "musicality") -> Response:
         ("A", 1.0, 0.0, 0.5),
         ("both", 0.5, 0.5, 0.5),
         ("neither", 0.5, 0.5, 0.5),
-        ("tie", 0.5, 0.5, 0.5),
+        ("Neither", 0.5, 0.5, 0.5),
+        ("tie", None, None, None),
         ("skip", None, None, None),
         ("c", None, None, None),
     ],
@@ -137,7 +140,7 @@ def test_failures_count_where_the_sample_was_asked_and_its_label_is_known() -> N
     assert list(found) == ["preference", "preference.outcome"]
     one = found["preference"]
     assert (one.value, one.n, one.failed, one.undefined) == (pytest.approx(5 / 7), 7, 1, 2)
-    assert one.answered == pytest.approx(5 / 6) and one.method == "bootstrap, percentile"
+    assert one.answered == pytest.approx(5 / 6) and one.method == "bootstrap, bca"
     outcomes = found["preference.outcome"]
     assert outcomes.labels == {"right": 4, "tied scores": 2, "unknown label 'skip'": 1}
     # Where all failed there are no words to be counted, and no number in their place.
@@ -159,17 +162,42 @@ def test_intervals_of_what_answers_are_worth(values: list[float], size: int, gro
     groups = [place // size for place in range(len(values))] if grouped else None
     found, plain = estimate_worth(values, groups), estimate_mean(values, groups)
     assert found.value == pytest.approx(plain.value) and found.n == len(values)
-    if found.method.startswith("bootstrap"):
+    if found.method.startswith(("bootstrap", "Wilson")):
         assert found.low is not None and found.high is not None and found.value is not None
-        assert 0 <= found.low <= found.value <= found.high <= 1
+        assert 0 <= found.low <= found.value <= found.high <= 1 and found.low < found.high
     else:
-        assert found == plain
+        assert found == plain and (len(set(groups)) if groups else len(values)) < 5
+
+
+def test_the_interval_of_worths_is_that_of_a_bootstrap_written_elsewhere() -> None:
+    values = np.repeat([1.0, 0.5, 0.0], [45, 9, 6])
+    found = estimate_worth(values.tolist())
+    theirs = stats.bootstrap((values,), np.mean, n_resamples=20_000, method="BCa", random_state=1)
+    assert found.method == "bootstrap, bca"
+    # Ours is as much wider as t is than the normal.
+    bounds = theirs.confidence_interval
+    assert (found.low, found.high) == pytest.approx((bounds.low, bounds.high), abs=0.02)
+    assert found.stderr == pytest.approx(theirs.standard_error, rel=0.1)
+
+
+def test_worths_that_are_all_alike_are_no_certainty() -> None:
+    for value in (0.0, 0.5, 1 / 3, 1.0):
+        alone, grouped = (
+            estimate_worth([value] * 40),
+            estimate_worth([value] * 40, [n // 5 for n in range(40)]),
+        )
+        for one, units in ((alone, 40), (grouped, 8)):
+            wilson = estimate_proportion(units * value, units)
+            assert (one.value, one.stderr) == pytest.approx((value, 0.0))
+            assert (one.low, one.high) == pytest.approx((wilson.low, wilson.high))
+        assert (alone.method, grouped.method) == ("Wilson", "Wilson, 8 groups")
+    assert estimate_worth([]).value is None
 
 
 def test_groups_make_what_is_known_less_certain() -> None:
     values = [1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 1.0] * 10
     alone, together = estimate_worth(values), estimate_worth(values, [place // 4 for place in range(80)])
-    assert together.stderr > alone.stderr and together.method == "bootstrap, percentile, 20 groups"
+    assert together.stderr > alone.stderr and together.method == "bootstrap, bca, 20 groups"
     # The error of a share is known.
     assert alone.stderr == pytest.approx(math.sqrt(0.625 * 0.375 / 80), rel=0.1)
 

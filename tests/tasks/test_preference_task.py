@@ -118,7 +118,7 @@ def test_three_hundred_rows_by_the_command(
     labels = [r.sample.target["preference"] for r in records if "preference" in r.sample.target]
     assert found["preference"]["undefined"] == labels.count("skip") > 5
     assert found["preference"]["n"] + labels.count("skip") == 100
-    assert found["preference_musicality"]["method"] == "bootstrap, percentile, 25 groups"
+    assert found["preference_musicality"]["method"] == "bootstrap, bca, 25 groups"
     assert all(
         found[name]["low"] < found[name]["value"] < found[name]["high"] for name in found if "." not in name
     )

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 CONFIDENCE = 0.95
 RESAMPLES = 1000
 _PARTS = 100
+_FEWEST_RESAMPLED = 5
 _MOST_RESAMPLED = 2_000
 _MOST_IN_MANY_PARTS = 20_000
 # Pairs of rows may be looked at all together, in a table as wide as it is high.
@@ -160,25 +161,37 @@ def estimate_worth(
     confidence: float = CONFIDENCE,
     seed: int = 0,
 ) -> Estimate:
-    """The mean of what answers are worth, from 0 to 1, by the bootstrap, groups drawn whole.
+    """The mean of what answers are worth, from 0 to 1, by the bootstrap (bca), groups drawn whole.
 
-    Where no draw differs from another it says nothing: then as `estimate_mean`.
+    Of fewer than five units it says too little: then as `estimate_mean`. Where no draw differs from another
+    it says nothing: then with Wilson's interval for as many passes as there are units.
     """
     import numpy as np
 
-    units = gather_units(len(values), groups)
+    if not len(values):
+        return Estimate(None, None, None, None, 0, "none")
+    n, mean = len(values), math.fsum(values) / len(values)
+    units = gather_units(n, groups)
+    beside = "" if len(units) == n else f", {len(units)} groups"
     told = Counter((math.fsum(values[place] for place in unit), len(unit)) for unit in units)
-    if len({total / size for total, size in told}) < 2:
+    worths = [total / size for total, size in told]
+    if max(worths) - min(worths) < 1e-12:
+        bounds = estimate_proportion(mean * len(units), len(units), confidence=confidence)
+        return Estimate(mean, 0.0, bounds.low, bounds.high, n, "Wilson" + beside)
+    if len(units) < _FEWEST_RESAMPLED:
         return estimate_mean(values, groups, confidence=confidence)
     # Units that are alike are drawn as one kind, so that a large set takes no longer than a small one.
     totals, sizes = np.array(list(told), dtype=float).T
     shares = np.array(list(told.values())) / len(units)
     counts = np.random.default_rng(seed).multinomial(len(units), shares, RESAMPLES)
     draws = sorted(((counts @ totals) / (counts @ sizes)).tolist())
-    low, high = (quantile(draws, end) for end in widen_ends(len(units), confidence=confidence))
-    mean = math.fsum(values) / len(values)
-    method = "bootstrap, percentile" + ("" if len(units) == len(values) else f", {len(units)} groups")
-    return Estimate(mean, spread_of(draws), low, high, len(values), method)
+    # What each unit moves the mean by.
+    pulls = totals - mean * sizes
+    skewness = (shares @ pulls**3) / (shares @ pulls**2) ** 1.5
+    acceleration = float(skewness) / (6 * math.sqrt(len(units)))
+    ends = _bca_ends(draws, mean, acceleration, widen_ends(len(units), confidence=confidence))
+    low, high = (quantile(draws, end) for end in ends)
+    return Estimate(mean, spread_of(draws), low, high, n, "bootstrap, bca" + beside)
 
 
 def estimate_corpus(
@@ -222,7 +235,7 @@ def estimate_corpus(
         return Estimate(value, None, low, high, n, "bound, all draws alike")
     ends = widen_ends(len(units), confidence=confidence)
     if method == "bca":
-        ends = _bca_ends(statistics, combine, units, value, draws=draws, ends=ends)
+        ends = _bca_ends(draws, value, _acceleration(statistics, combine, units), ends)
     low, high = (quantile(draws, end) for end in ends)
     return Estimate(value, spread_of(draws), low, high, n, f"bootstrap, {method}")
 
@@ -340,19 +353,14 @@ def _unskew(t: float, skewness: float, n: int) -> float:
 
 
 def _bca_ends(
-    statistics: Sequence[Any],
-    combine: Combine,
-    units: list[list[int]],
-    value: float,
-    *,
-    draws: Sequence[float],
-    ends: tuple[float, float],
+    draws: Sequence[float], value: float, acceleration: float, ends: tuple[float, float]
 ) -> tuple[float, float]:
     """Which quantiles of the draws make the bias-corrected and accelerated interval (Efron 1987)."""
-    below = sum(draw < value for draw in draws) + 0.5 * sum(draw == value for draw in draws)
-    share = min(max(below / len(draws), 0.5 / len(draws)), 1 - 0.5 / len(draws))
-    bias = normal_quantile(share)
-    acceleration = _acceleration(statistics, combine, units)
+    # What is reckoned in another order is the same but for rounding.
+    below = sum(draw < value - 1e-12 for draw in draws)
+    below_or_same = sum(draw <= value + 1e-12 for draw in draws)
+    share = (below + below_or_same) / (2 * len(draws))
+    bias = normal_quantile(min(max(share, 0.5 / len(draws)), 1 - 0.5 / len(draws)))
     moved = [bias + normal_quantile(end) for end in ends]
     low, high = (normal_cdf(bias + z / (1 - acceleration * z)) for z in moved)
     return low, high

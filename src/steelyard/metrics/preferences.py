@@ -8,7 +8,7 @@
     {'': 0.5, 'outcome': 'tied scores'}
 
 Of two, the right one is worth 1. Equal scores are worth a half whatever people said, and so is any
-answer where people found both alike ("both", "neither", "tie"). A label that says none of this is
+answer where people found both alike ("both", "neither"). A label that says none of this is
 undefined: it is counted, under its own name, and in no average. One right answer among several shares
 its worth with those that score as high; several right ones must all score higher than all wrong ones.
 """
@@ -33,7 +33,6 @@ LABELS: Mapping[str, str] = {
     "model_b": B,
     "both": BOTH,
     "neither": BOTH,
-    "tie": BOTH,
 }
 """What people say of a pair, and what it means."""
 

@@ -14,11 +14,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from steelyard.metrics.preferences import A, B, read_label
 from steelyard.types import Record, Response
 
 SECOND = "_b"
 """What the names of the scores of a pair's second side end in."""
-_SIDES = {"a": 1.0, "model_a": 1.0, "b": -1.0, "model_b": -1.0}
+_SIDES = {A: 1.0, B: -1.0}
 _PREFERENCE, _BY = "preference", "musicality"
 _FURTHEST = 10
 _TENTH = 10
@@ -76,7 +77,7 @@ class Judgements:
         for name, said in target.items():
             key = Key(dataset, str(name))
             if (margin := margin_of(record.response, key.name)) is not None:
-                if side := _SIDES.get(str(said).strip().lower()):
+                if side := _SIDES.get(read_label(str(said)) or ""):
                     margins = self.margins.setdefault(key, Margins())
                     margins.values.append(side * margin)
                     margins.places.append(record.index)
