@@ -112,7 +112,8 @@ def test_an_honest_model_holds(asked: list[Request]) -> None:
     found = check_independence(Judge(), asked)
     assert found.holds and found.findings == [] and found.largest is not None and found.largest < 1e-12
     assert found.asked == len(asked)
-    (line,) = found.tell()
+    line, *missed = found.tell()
+    assert bool(missed) == (len(asked) == 1)
     assert "alone, together and in other orders: the same to " in line or line.endswith("the same")
 
 
@@ -144,6 +145,21 @@ def test_a_fault_is_called_by_its_name(fault: str, asked: list[Request], cause: 
     assert f"{finding.numbers['differing']} of {finding.numbers['of']} scores differ" in finding.evidence
     assert "for example question " in finding.example and " alone, " in finding.example
     assert [finding.mend in line for line in found.tell()][-1]
+
+
+def test_what_the_questions_cannot_show_is_said() -> None:
+    same = [
+        Request(f"q{place}", {"audio": Part("audio", [float(place)] * 9), "text": "x"}) for place in range(3)
+    ]
+    found = check_independence(Judge("padding"), same)
+    assert found.holds and found.as_document()["unseen"] == found.unseen
+    assert list(found.tell())[1] == (
+        "what was not seen: what padding does, as all are of one length; what references do, as none has one"
+    )
+    assert check_independence(Judge("padding"), texts(1)).unseen == [
+        "what company does, as there is one question"
+    ]
+    assert check_independence(Judge(), music(9)).unseen == []
 
 
 def test_what_belongs_to_a_question_may_be_what_matters() -> None:

@@ -48,13 +48,17 @@ _HALVES = ("bfloat16", "float16", "bf16", "fp16")
 
 @dataclass(frozen=True)
 class Independence:
-    """What was found: how far the furthest score of a question was from the one it has alone, and why."""
+    """What was found: how far the furthest score of a question was from the one it has alone, and why.
+
+    `unseen` is what these questions cannot show, as they are alike in it.
+    """
 
     model: str
     asked: int
     tolerance: float
     largest: float | None
     findings: Sequence[Finding]
+    unseen: Sequence[str] = ()
 
     @property
     def holds(self) -> bool:
@@ -71,6 +75,8 @@ class Independence:
         if self.holds:
             alike = "" if not self.largest else f" to {self.largest:.1g}"
             yield f"{questions} alone, together and in other orders: the same{alike}"
+        if self.unseen:
+            yield f"what was not seen: {'; '.join(self.unseen)}"
         for one in self.findings:
             yield f"{one.cause}: {one.evidence}"
             yield from filter(None, (one.example, one.mend and f"to mend it: {one.mend}"))
@@ -83,6 +89,7 @@ class Independence:
             "tolerance": self.tolerance,
             "largest": self.largest,
             "findings": [asdict(one) for one in self.findings],
+            "unseen": list(self.unseen),
         }
 
 
@@ -112,7 +119,19 @@ def check_independence(
             said += [said_of(units[n], response, whole=True) for n in parts]
         groups.append(Group(company, members, said))
     seen = Evidence(units, alone, groups, tolerance, halves=_counts_in_halves(model))
-    return Independence(model.name, len(asked), tolerance, seen.largest, explain(seen))
+    return Independence(model.name, len(asked), tolerance, seen.largest, explain(seen), list(_miss(units)))
+
+
+def _miss(units: Sequence[Unit]) -> Iterator[str]:
+    """What units that are alike cannot show."""
+    if len(units) < 2:
+        yield "what company does, as there is one question"
+        return
+    if all(unit.lengths == units[0].lengths for unit in units):
+        yield "what padding does, as all are of one length"
+    having = {unit.has_reference for unit in units}
+    if len(having) == 1 and None not in having:
+        yield f"what references do, as {'all have one' if True in having else 'none has one'}"
 
 
 def _ask_alone(ask: Ask, model: Model, asked: Sequence[Request]) -> tuple[list[Unit], list[Said]]:

@@ -28,7 +28,8 @@ _SINGLY = (AGAIN, BACKWARDS)
 _LITTLE, _IN_HALVES = 1e-3, 0.05
 _FEW = 3
 _MENDS = {
-    REPEAT: "model.eval() turns dropout off; what is drawn at random, as a crop, wants a seed of its own",
+    REPEAT: "model.eval() turns dropout off; what is drawn at random, as a crop, wants a seed of its own; "
+    "nothing is to be kept from one call to the next",
     BEFORE: "nothing is to be kept from one call to the next: no running mean, no state, no list that grows",
     ORDER: "what was sorted, as by length, is to be put back into the order of the questions",
     REFERENCES: "where there is no reference none is to be looked at: mask it, do not fill it with another's",
