@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from steelyard.metrics.summary import Result
 from steelyard.metrics.text import exact
 from steelyard.report.comparison import compare_runs
 from steelyard.report.contents import Contents, read_contents
+from steelyard.report.doubts import doubt_run
 from steelyard.report.leaderboard import Entry, Leaderboard, rank_results
 from steelyard.report.leaderboard_forms import tell_gaps, write_csv, write_latex, write_markdown
 from steelyard.report.leaderboard_page import draw_leaderboard
@@ -238,6 +240,27 @@ def test_models_that_were_asked_about_other_data_are_told(tmp_path: Path) -> Non
     ]
     (note,) = rank_runs(read(made)).notes
     assert note.endswith("the data differs for 1 of 40 common samples")
+
+
+def test_what_makes_a_result_doubtful_is_beside_it(tmp_path: Path) -> None:
+    samples = [
+        replace(sample, meta={"dataset": ("PAM", "MusicEval")[place % 2]})
+        for place, sample in enumerate(rows(tmp_path / "songs", 24)[::2])
+    ]
+    made = [judged(tmp_path / name, samples, name, noise=0.1) for name in ("odd", "good")]
+    made[0].update(independence={"findings": [
+        {"cause": "padding", "verdict": "differs", "evidence": "4 of 9"}, {"cause": "x", "verdict": "noise"},
+    ]})  # fmt: skip
+    found = read([Run.open(run.path) for run in made])
+    assert rank_runs(found, field="dataset").notes == [
+        "odd: answers depend on what is asked beside them (padding): 4 of 9"
+    ]
+    (mixed,) = [line for line in doubt_run(found[1]) if "scales" in line]
+    assert mixed.startswith("musicality_srcc is over MusicEval and PAM, whose ratings")
+    one = judged(
+        tmp_path / "one", [replace(sample, meta={"dataset": "PAM"}) for sample in samples], "x", noise=1
+    )
+    assert not any("scales" in line for line in doubt_run(read_contents(one)))
 
 
 def test_failures_say_whether_they_are_in_a_number() -> None:

@@ -33,6 +33,8 @@ class Correlation(Corpus):
     """How scores of a name go with the ratings of that name."""
 
     answered_only = True
+    scale = "dataset"
+    """The column of the data that says which ratings are of one scale."""
 
     def __init__(self, rating: str, kind: str) -> None:
         self.name = self.ref = f"{rating}_{kind}"

@@ -33,7 +33,8 @@ def doubt_run(contents: Contents) -> list[str]:
         lines += _doubt_letters(contents.carried / contents.weighed)
     if broken := (about.get("cache") or {}).get("broken"):
         lines.append(f"answers were kept no more: {broken}")
-    lines += _doubt_independence(about.get("independence") or {})
+    lines += _doubt_scales(contents)
+    lines += doubt_independence(about.get("independence") or {})
     if skipped := about.get("skipped_rows"):
         lines.append(f"{skipped:,} bad rows were passed over; the first: {about['bad_rows'][0]}")
     return lines
@@ -52,10 +53,25 @@ def _doubt_failures(contents: Contents) -> Iterator[str]:
     yield f"{contents.failed:,} of {contents.answers:,} requests failed{worth}"
 
 
-def _doubt_independence(found: Mapping[str, Any]) -> Iterator[str]:
+def doubt_independence(found: Mapping[str, Any]) -> Iterator[str]:
+    """What was seen to differ when questions were asked alone and in company."""
     for one in found.get("findings", ()):
         if one["verdict"] == "differs":
             yield f"answers depend on what is asked beside them ({one['cause']}): {one['evidence']}"
+
+
+def _doubt_scales(contents: Contents) -> Iterator[str]:
+    """Which metrics are over numbers that people gave on several scales."""
+    mixed: dict[tuple[str, ...], list[str]] = {}
+    for metric in known_metrics(contents.run):
+        column, name = getattr(metric, "scale", ""), name_of(metric)
+        parts = contents.by.get(column, {})
+        sets = [part for part, found in parts.items() if any(one.metric == name and one.n for one in found)]
+        if len(sets) > 1:
+            mixed.setdefault((column, *sets), []).append(name)
+    for (column, *sets), names in mixed.items():
+        what = ", ".join(names) + (" is" if len(names) == 1 else " are")
+        yield f"{what} over {' and '.join(sets)}, whose ratings may be of other scales: look at each {column}"
 
 
 def _doubt_letters(share: float) -> Iterator[str]:

@@ -12,6 +12,7 @@ from steelyard.report.answers import Answers
 from steelyard.report.asking import way_of
 from steelyard.report.comparison import Pair
 from steelyard.report.contents import Contents, fields_of, known_metrics
+from steelyard.report.doubts import doubt_independence
 from steelyard.report.leaderboard import Column, Entry, Leaderboard, rank_results
 from steelyard.store import Run
 
@@ -150,6 +151,8 @@ def _doubt(found: Sequence[Contents], models: Sequence[str]) -> Iterator[str]:
     for model, contents in zip(models, found):
         if contents.run.about.get("state") != "done":
             yield f"{model}: the run {contents.run.path} is not finished"
+        told = doubt_independence(contents.run.about.get("independence") or {})
+        yield from (f"{model}: {line}" for line in told)
     for task in dict.fromkeys(str(c.run.about.get("task")) for c in found):
         sizes = {c.answers for c in found if str(c.run.about.get("task")) == task}
         if len(sizes) > 1:
