@@ -198,7 +198,18 @@ def read_tokenizer(source: Source, options: Mapping[str, Any]) -> Any:
     if not has_tokenizer(source):
         raise ModelError(f"{source.path} has no tokenizer", hint="tokenizer.json belongs beside config.json")
     with explained(source, "tokenizer"):
-        return transformers.AutoTokenizer.from_pretrained(**source.where, **options)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(**source.where, **options)
+    if not knows_words(tokenizer):
+        raise ModelError(
+            f"the tokenizer of {source.path} knows no words", hint="tokenizer.json belongs beside config.json"
+        )
+    return tokenizer
+
+
+def knows_words(tokenizer: Any) -> bool:
+    """Whether a tokenizer has words: where their file is missing one is made that has only marks."""
+    # Besides these some have a sign for a space.
+    return len(tokenizer) > len(tokenizer.all_special_tokens) + 1
 
 
 def read_network(

@@ -286,6 +286,9 @@ CHANGES: list[tuple[str, dict[str, Any], str]] = [
     ("muq-tiny/config.json", {"label_rate": 75}, "label_rate of .* is 75 .*25 or 50"),
     ("muq-tiny/config.json", {"stat": {}}, "stat.melspec_2048_mean of .* is missing"),
     ("muq-tiny/config.json", {"w2v2_config": {"hidden_act": "nothing"}}, "w2v2_config of the audio encoder"),
+    ("muq-tiny/config.json", {"w2v2_config": {"position_embeddings_type": "x"}}, "_embeddings_type is 'x'"),
+    ("muq-tiny/config.json", {"stat": {"melspec_2048_mean": 0, "melspec_2048_std": 0}}, "_std of .* is 0 "),
+    ("ckpt/config.yaml", {"ff_mult": float("nan")}, "ff_mult of .* is nan .*a number"),
     ("xlm-roberta-tiny/config.json", {"model_type": "llama"}, "is a llama network, and xlm-roberta is"),
     ("xlm-roberta-tiny/config.json", {"vocab_size": 300}, r"word_embeddings.* is \(294, 32\).*\(300, 32\)"),
 ]  # fmt: skip
@@ -298,10 +301,26 @@ def test_bad_configurations(folder: Path, file: str, values: dict[str, Any], sai
         load_network(folder / CHECKPOINT)
 
 
-@pytest.mark.parametrize("text", ["- a list", "a: [", "", "\x00"])
+@pytest.mark.parametrize("text", ["- a list", "a: [", "", "\x00", "[" * 20_000])
 def test_a_file_that_is_no_configuration(folder: Path, text: str) -> None:
     (folder / "ckpt" / "config.yaml").write_text(text)
     with pytest.raises(ModelError, match=r"ckpt/config.yaml (cannot be read|is no mapping)"):
+        load_network(folder / CHECKPOINT)
+
+
+def test_a_value_of_any_size_is_told_in_few_words(folder: Path) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    (folder / "ckpt" / "config.yaml").write_text("\n".join([*lines, "model_name: *a11"]))
+    with pytest.raises(ModelError, match=r"model_name of .* is \[\[\[") as caught:
+        load_network(folder / CHECKPOINT)
+    assert len(str(caught.value)) < 1000
+
+
+def test_a_tokenizer_without_words(folder: Path) -> None:
+    for file in (folder / "xlm-roberta-tiny").glob("*token*"):
+        file.unlink()
+    with pytest.raises(ModelError, match=r"the tokenizer of .*xlm-roberta-tiny knows no words"):
         load_network(folder / CHECKPOINT)
 
 

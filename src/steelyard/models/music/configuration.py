@@ -131,7 +131,7 @@ def read_design(file: Path) -> Design:
             f"load_config.checkpoint_path of {file} is not followed: weights are read from safetensors"
         )
     size = {"heads": top.whole("heads", 8), "dim_head": top.whole("dim_head", 64)}
-    mult = top.number("ff_mult", 4)
+    mult = top.number("ff_mult", 4, positive=True)
     lora = top.section("text_lora_config")
     mode = top.text("mode", "concat_text_late", among=("concat_text_late", "concat_text_early", "text_only"))
     return Design(
@@ -173,7 +173,7 @@ def _read_downsample(section: Section, remarks: list[str]) -> dict[str, Downsamp
             kernel_size=entry.whole("kernel_size", 5),
             use_layernorm=entry.flag("use_layernorm", True),
             stage=entry.whole("stage", 1),
-            mlp_ratio=entry.number("mlp_ratio", 2),
+            mlp_ratio=entry.number("mlp_ratio", 2, positive=True),
             pre_mlp=entry.flag("pre_mlp", False),
         )
         if found[name].kernel_size % 2 == 0:
@@ -210,7 +210,7 @@ def _read_depth(section: Section) -> Depth:
         section.whole("tf_depth", 12, least=0),
         section.whole("heads", 8),
         section.whole("dim_head", 64),
-        section.number("ff_mult", 4),
+        section.number("ff_mult", 4, positive=True),
     )
 
 
@@ -228,6 +228,6 @@ def read_muq(folder: Path) -> Muq:
         dim=top.whole("encoder_dim", 1024),
         depth=top.whole("encoder_depth", 12, least=0),
         mean=stat.number("melspec_2048_mean"),
-        deviation=stat.number("melspec_2048_std"),
+        deviation=stat.number("melspec_2048_std", positive=True),
         conformer=top.section("w2v2_config", required=True).told,
     )

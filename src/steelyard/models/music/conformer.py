@@ -23,6 +23,7 @@ _KEYS = (
     "layer_norm_eps",
     "max_source_positions",
 )
+_POSITIONS = ("relative", "rotary", None)
 # A part that checkpoints hold, and that nothing ever uses, must not keep the others from being built.
 _UNUSED = {"num_conv_pos_embeddings": 2, "num_conv_pos_embedding_groups": 1}
 
@@ -46,6 +47,8 @@ def make_conformer(told: Mapping[str, Any], *, dim: int, depth: int) -> nn.Modul
     try:
         known = {key: told[key] for key in _KEYS if key in told}
         config = Wav2Vec2ConformerConfig(**known, **_UNUSED, hidden_size=dim, num_hidden_layers=depth)
+        if config.position_embeddings_type not in _POSITIONS:
+            raise ValueError(f"position_embeddings_type is {config.position_embeddings_type!r}")
         # The library's other way of attention knows nothing of relative positions.
         relative = config.position_embeddings_type == "relative"
         config._attn_implementation = "eager" if relative else "sdpa"

@@ -13,6 +13,7 @@ import transformers
 from torch import Tensor, nn
 
 from steelyard.errors import ModelError, describe
+from steelyard.models.checkpoints import knows_words
 from steelyard.models.music.lengths import Rows, pack, unpack
 from steelyard.models.music.places import Place
 from steelyard.models.music.sections import read_file
@@ -89,9 +90,14 @@ def make_model(place: Place, kind: str) -> nn.Module:
 def load_tokenizer(place: Place) -> Any:
     """The tokenizer beside a config.json."""
     try:
-        return transformers.AutoTokenizer.from_pretrained(str(place.folder), trust_remote_code=False)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(str(place.folder), trust_remote_code=False)
     except Exception as error:
         raise ModelError(f"the tokenizer of {place.folder} cannot be read: {describe(error)}") from error
+    if not knows_words(tokenizer):
+        raise ModelError(
+            f"the tokenizer of {place.folder} knows no words", hint="is tokenizer.json beside config.json?"
+        )
+    return tokenizer
 
 
 def count_positions(model: nn.Module) -> int | None:

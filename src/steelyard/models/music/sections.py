@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
+from reprlib import repr as shorten
 from typing import Any
 
 import yaml
@@ -36,8 +38,8 @@ class Section:
             raise self.error(key, value, f"a whole number of {least} or more")
         return value
 
-    def number(self, key: str, default: float | None = None) -> float:
-        """A number."""
+    def number(self, key: str, default: float | None = None, *, positive: bool = False) -> float:
+        """A number, if it has to be a `positive` one."""
         value = self._get(key, default)
         if isinstance(value, str):
             # YAML takes 1e-5 for a text.
@@ -45,15 +47,17 @@ class Section:
                 value = float(value)
             except ValueError:
                 raise self.error(key, value, "a number") from None
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
             raise self.error(key, value, "a number")
+        if positive and value <= 0:
+            raise self.error(key, value, "a number of more than 0")
         return value
 
     def text(self, key: str, default: str | None = None, *, among: tuple[str, ...] = ()) -> str:
         """A text, `among` some."""
         value = self._get(key, default)
         if not isinstance(value, str) or (among and value not in among):
-            raise self.error(key, value, " or ".join(among) or "a text")
+            raise self.error(key, value, " or ".join(map(str, among)) or "a text")
         return value
 
     def flag(self, key: str, default: bool) -> bool:
@@ -65,7 +69,8 @@ class Section:
 
     def error(self, key: str, value: Any, wanted: str) -> ModelError:
         """What is said of a value that is none of those wanted."""
-        shown = "is missing" if value is None else f"is {value!r:.80}"
+        # Never shown whole: a few lines of YAML may stand for a value of any size.
+        shown = "is missing" if value is None else f"is {shorten(value):.80}"
         return ModelError(f"{self.place}{key} of {self.file} {shown}", hint=f"{wanted} belongs there")
 
     def _get(self, key: str, default: Any) -> Any:
@@ -78,7 +83,7 @@ def read_file(file: Path) -> Section:
     try:
         text = file.read_text(encoding="utf-8")
         told = json.loads(text) if file.suffix == ".json" else yaml.safe_load(text)
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise ModelError(f"{file} cannot be read: {describe(error)}") from error
     if not isinstance(told, Mapping):
         raise ModelError(f"{file} is no mapping of keys to values")
