@@ -15,6 +15,7 @@ from steelyard import __version__
 _MATTERS = (
     "numpy", "tokenizers", "torch", "transformers", "peft", "accelerate", "datasets", "safetensors",
     "llama_cpp", "vllm", "sglang", "sacrebleu", "rapidfuzz", "pyarrow", "PIL", "torchvision", "pypdfium2",
+    "soundfile", "av",
 )  # fmt: skip
 _DISTRIBUTIONS = {"llama_cpp": "llama-cpp-python", "PIL": "pillow"}
 

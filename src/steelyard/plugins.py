@@ -66,7 +66,7 @@ def is_reference(ref: str) -> bool:
 
 
 def call_with(what: str, make: Callable[..., Any], options: Mapping[str, Any], *arguments: Any) -> Any:
-    """Call something with options from outside; one that it does not take is named, with near ones."""
+    """Call something with options from outside; one that it does not take or wants besides is named."""
     parameters = inspect.signature(make).parameters.values()
     by_name = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     known = by_name[len(arguments) :]
@@ -74,7 +74,14 @@ def call_with(what: str, make: Callable[..., Any], options: Mapping[str, Any], *
         for option in options:
             if option not in known:
                 near = get_close_matches(option, known, n=1) or known
-                raise UsageError(f"{what} has no option {option!r}", hint="it has " + ", ".join(near))
+                raise UsageError(
+                    f"{what} has no option {option!r}", hint="it has " + (", ".join(near) or "none")
+                )
+    wanted = {p.name for p in parameters if p.default is p.empty}
+    if missing := [name for name in known if name in wanted and name not in options]:
+        raise UsageError(
+            f"{what} needs {' and '.join(missing)}", hint=" ".join(f"{name}=…" for name in missing)
+        )
     return make(*arguments, **options)
 
 

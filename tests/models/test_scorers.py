@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,17 @@ def ask(model: Model, *prompts: Any) -> list[Response]:
     responses = answer(model, [Request(str(place), prompt) for place, prompt in enumerate(prompts)])
     model.close()
     return responses
+
+
+def test_pairs_are_no_more_pieces_at_a_time(songs: list[Path]) -> None:
+    thing = Counting()
+    pairs = [{"audio": one, "audio_b": other} for one, other in pairwise(songs)]
+    scores = [one.scores for one in ask(Scorer(thing, batch_size=2), *pairs)]
+    assert scores == [
+        {"alignment": 0.0, "musicality": place, "alignment_b": 0.0, "musicality_b": place + 1.0}
+        for place in range(5)
+    ]
+    assert max(len(inputs) for inputs, _ in thing.seen) == 2
 
 
 def test_it_is_asked_as_documented(songs: list[Path]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -126,23 +127,26 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
     add(
         "--resume", action="store_true", help="go on in --output_dir, or in the last folder of --results_root"
     )
-    add("--run_evaluate", action="store_true", default=True, help="compare with human judgement (so it is)")
+    add("--run_evaluate", action="store_true", default=True, help="compare with human judgement (as it is)")
     add("--no_run_evaluate", action="store_false", dest="run_evaluate", help="only score")
     add("--eval_yaml", type=Path, metavar="FILE", help="which rows, metrics, groups and files are wanted")
     add("--debug", action="store_true", help="show the whole of an error")
 
 
 def _count(text: str) -> int:
-    number = int(text)
+    number = int(text) if text.isdecimal() else 0
     if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
+        raise argparse.ArgumentTypeError("must be a whole number of at least 1")
     return number
 
 
 def _seconds(text: str) -> float | None:
     if text.lower() == "none":
         return None
-    number = float(text)
-    if not number > 0:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError("must be more than 0, or none")
     return number

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
@@ -16,9 +17,9 @@ from music_reward.benchmark.arguments import JSON, read_arguments
 from music_reward.benchmark.asking import ask, examine, read_task, way_on
 from music_reward.benchmark.measures import measure_rows
 from music_reward.benchmark.opening import name_checkpoint, open_benchmarked
-from music_reward.benchmark.outputs import METADATA, RESULTS, as_json, tabulate, write_measures, write_text
+from music_reward.benchmark.outputs import as_json, tabulate, write_measures, write_text
 from music_reward.benchmark.rows import read_rows, row_of, write_rows
-from music_reward.benchmark.settings import Settings, read_settings
+from music_reward.benchmark.settings import METADATA, RESULTS, Settings, read_settings
 from steelyard.cli.interruption import stopped_like_an_interrupt
 from steelyard.cli.screen import printable, show, tell, width
 from steelyard.errors import Interrupted, SteelyardError, UsageError, describe
@@ -44,7 +45,7 @@ def guard(name: str, run: Callable[[], int], *, words: Sequence[str]) -> int:
             sys.stdout.flush()
             return code
     except SystemExit as leaving:  # --help, and what argparse refuses
-        return int(leaving.code or 0)
+        return leaving.code if isinstance(leaving.code, int) else 0
     except (SteelyardError, KeyboardInterrupt) as error:
         if debug and not isinstance(error, (Interrupted, KeyboardInterrupt)):
             raise
@@ -92,9 +93,10 @@ def _choose_folder(options: Namespace) -> Path:
     if folder is None:
         prefix = f"{checkpoint}_" if checkpoint else ""
         home: Path = options.results_root / model
-        runs = sorted(home.glob(f"{prefix}*/run.json"), key=lambda path: path.stat().st_mtime)
+        form = re.compile(re.escape(prefix) + r"\d{8}_\d{6}")
+        runs = [path for path in home.glob("*/run.json") if form.fullmatch(path.parent.name)]
         if options.resume and runs:
-            return runs[-1].parent
+            return max(runs, key=lambda path: path.stat().st_mtime).parent
         return home / f"{prefix}{datetime.now().strftime('%Y%m%d_%H%M%S')}"
     if not options.resume and folder.is_dir() and any(folder.iterdir()):
         raise UsageError(

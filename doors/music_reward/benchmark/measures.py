@@ -5,7 +5,8 @@
      "ACC": 0.71, "ref_category": "no_ref", …}
 
 Behind the documented columns stand ours: 95 % intervals, how many failed (which count as wrong), how often
-the scores of a pair were equal (which counts half), how many labels nobody knows (which are left out).
+the scores of a pair were equal (which counts half), how many have a label that nobody knows or no score of
+that name (which are left out).
 """
 
 from __future__ import annotations
@@ -58,8 +59,9 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Measures:
-    """The rows of both tables, and the results of the first by data set and task."""
+    """The rows of both tables, the results of the first by data set and task, and of how many lines."""
 
+    lines: int
     summary: Sequence[Mapping[str, Any]]
     detail: Sequence[Mapping[str, Any]]
     results: Mapping[Cell, Mapping[str, Result]]
@@ -68,10 +70,12 @@ class Measures:
 def measure_rows(rows: Iterable[Mapping[str, Any]], settings: Settings) -> Measures:
     """Hold the predictions in lines of results against what people said."""
     cells: dict[Cell, Summary] = {}
+    lines = 0
     for number, row in enumerate(rows):
-        if settings.split != ALL and row.get("split") not in (None, "", settings.split):
-            continue
         record = _record_of(row, number)
+        if settings.split not in (ALL, record.sample.meta.get("split", settings.split)):
+            continue
+        lines += 1
         for metrics, places in _places_of(record.sample, settings):
             scores, _ = Scorer(metrics).begin(record.sample, record.response)
             for cell in places:
@@ -85,7 +89,7 @@ def measure_rows(rows: Iterable[Mapping[str, Any]], settings: Settings) -> Measu
     whole = {cell: found for cell, found in results.items() if not cell.group_key}
     summary = [_summary_row(cell, found) for cell, found in whole.items()]
     detail = [_detail_row(cell, found) for cell, found in results.items() if cell.group_key]
-    return Measures(summary, detail, whole)
+    return Measures(lines, summary, detail, whole)
 
 
 def columns_of(rows: Sequence[Mapping[str, Any]], *, detail: bool) -> list[str]:
@@ -101,9 +105,9 @@ def _record_of(row: Mapping[str, Any], number: int) -> Record:
         sample = make_music(Fields(told), Place(number, "", number))
     except BadRow as bad:
         raise DataError(f"row {number + 1} of the results: {bad}", hint=bad.hint) from bad
-    meta = {**sample.meta, "dataset": row.get("benchmark_dataset") or sample.meta.get("dataset", "")}
+    meta = {**sample.meta, "dataset": str(row.get("benchmark_dataset") or sample.meta.get("dataset", ""))}
     if BIN in row:
-        meta["duration"] = row[BIN]
+        meta["duration"] = None if row[BIN] is None else str(row[BIN])
     return Record(number, replace(sample, meta=meta), Request(sample.id, ""), response_of(row))
 
 
@@ -170,8 +174,9 @@ def _beside(cell: Cell, found: Mapping[str, Result]) -> dict[str, Any]:
     }
     accuracy, outcomes = named[ACCURACY], found.get(f"{_preference_of(cell)}.outcome")
     tied = None if accuracy is None else ((outcomes and outcomes.labels) or {}).get(TIED, 0)
-    failed = next((result.failed for result in found.values()), 0)
-    return {**bounds, "failed": failed, "ties": tied, "dropped": accuracy and accuracy.undefined}
+    first = next(iter(found.values()), None)
+    failed, dropped = (first.failed, first.undefined) if first else (0, 0)
+    return {**bounds, "failed": failed, "ties": tied, "dropped": dropped}
 
 
 def _name_results(cell: Cell, found: Mapping[str, Result]) -> dict[str, Result | None]:
@@ -181,7 +186,7 @@ def _name_results(cell: Cell, found: Mapping[str, Result]) -> dict[str, Result |
 
 
 def _preference_of(cell: Cell) -> str:
-    return _TASKS.get(cell.dataset, _ANY)[cell.task]
+    return _TASKS.get(cell.dataset, _ANY).get(cell.task, "")
 
 
 def _count(found: Mapping[str, Result]) -> int:

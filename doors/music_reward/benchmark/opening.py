@@ -18,6 +18,8 @@ from steelyard.models.scorers import open_scorer
 from steelyard.plugins import is_reference, resolve
 
 _CUDA = "cuda:0"
+# Flags that only built-in models know, as they are when nobody gives them.
+_BUILT_IN = {"model": "cmi_rm", "reward_model_backend": "final", "workers": None}
 _ADAPTER = ("RewardModelAdapterConfig", "RewardModelAdapter")
 
 
@@ -27,7 +29,13 @@ def open_benchmarked(options: Namespace) -> Model:
     with warnings.catch_warnings():
         # What they say is told below.
         warnings.filterwarnings("ignore", message="there is no cuda")
-        model = (_open_own if options.model_class_path else _open_built_in)(options, init, score)
+        try:
+            model = (_open_own if options.model_class_path else _open_built_in)(options, init, score)
+        except SteelyardError:
+            raise
+        except (Exception, SystemExit) as error:
+            said = f"{name_checkpoint(options)[0]} could not be made: {describe(error)}"
+            raise ModelError(said, hint="--debug shows where") from error
     for remark in model.remarks:
         tell(printable(f"warning: {remark}"))
     return model
@@ -70,25 +78,18 @@ def _open_own(options: Namespace, init: Mapping[str, Any], score: Mapping[str, A
     device, remarks = _pick_device(init.get("device", options.device))
     checkpoint = {} if options.checkpoint is None else {"checkpoint": options.checkpoint}
     given = {**checkpoint, **init, "device": device}
+    if inspect.isroutine(found):
+        raise UsageError(f"--model_class_path {ref} is a function and no class")
     if not inspect.isclass(found) or issubclass(found, Model):
         model = open_model(found, **init)
     else:
         asked = {"max_dur": options.max_dur, "batch_size": options.batch_size, "score_kwargs": score}
-        model = _make(found, given, asked)
-    if options.workers is not None:
-        remarks = (*remarks, f"--workers is for built-in models: {model.name} decodes by itself")
+        model = open_scorer(found, given, asked=asked)
+    unused = [f"--{name}" for name, usual in _BUILT_IN.items() if getattr(options, name) != usual]
+    if unused:
+        remarks = (*remarks, f"for built-in models only, and not for {model.name}: {', '.join(unused)}")
     model.remarks = (*model.remarks, *remarks)
     return model
-
-
-def _make(own: type, given: Mapping[str, Any], asked: Mapping[str, Any]) -> Model:
-    try:
-        return open_scorer(own, given, asked=asked)
-    except SteelyardError:
-        raise
-    except Exception as error:
-        hint = "--debug shows where"
-        raise ModelError(f"{own.__name__} could not be made: {describe(error)}", hint=hint) from error
 
 
 def _pick_device(wanted: str | None) -> tuple[str, tuple[str, ...]]:

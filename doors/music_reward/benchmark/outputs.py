@@ -17,9 +17,6 @@ from steelyard.report.leaderboard import Entry, rank_results
 from steelyard.report.leaderboard_forms import write_latex
 from steelyard.report.tables import Cell, Figure, Table
 
-RESULTS = "results.jsonl"
-METADATA = "metadata.json"
-
 
 def write_measures(folder: Path, measures: Measures, settings: Settings, *, model: str) -> None:
     """Write those tables that are wanted: the same rows give the same bytes."""
@@ -59,7 +56,8 @@ def write_text(path: Path, text: str) -> None:
     """Write a whole file, or leave what was there."""
     temporary = path.with_name(path.name + ".new")
     try:
-        temporary.write_text(text, "utf-8", newline="")
+        # What is no text is told all the same: half of a surrogate pair.
+        temporary.write_text(text, "utf-8", errors="backslashreplace", newline="")
         temporary.replace(path)
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror or error}") from error

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from music_reward.benchmark.command import guard
 from music_reward.benchmark.measures import measure_rows
-from music_reward.benchmark.outputs import METADATA, tabulate, write_measures
+from music_reward.benchmark.outputs import tabulate, write_measures
 from music_reward.benchmark.rows import read_rows
-from music_reward.benchmark.settings import ALL, Settings, read_settings
+from music_reward.benchmark.settings import ALL, FILES, METADATA, Settings, name_files, read_settings
 from steelyard.cli.screen import show, width
-from steelyard.errors import StoreError, describe
+from steelyard.errors import DataError, StoreError, describe
 
 _ABOUT = "Hold the scores in results.jsonl against human judgement; no model is asked."
 
@@ -44,6 +44,9 @@ def _evaluate(options: argparse.Namespace) -> int:
     folder: Path = options.output_dir_abs or results.parent
     model, settings = _find_settings(results, options)
     measures = measure_rows(read_rows(results), settings)
+    if not measures.lines:
+        of = "" if settings.split == ALL else f" of the split {settings.split}"
+        raise DataError(f"{results} has no row{of}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -61,7 +64,10 @@ def _find_settings(results: Path, options: argparse.Namespace) -> tuple[str, Set
         try:
             told = json.loads(metadata.read_text("utf-8"))
             model = told["model"]
-            settings = Settings(**{**told["evaluation"], "groups": tuple(told["evaluation"]["groups"])})
+            wanted = told["evaluation"]
+            # Whoever wrote it may have named a file elsewhere.
+            outputs = name_files({**dict.fromkeys(FILES, False), **wanted["outputs"]}, str(metadata))
+            settings = Settings(**{**wanted, "groups": tuple(wanted["groups"]), "outputs": outputs})
         except (OSError, ValueError, KeyError, TypeError) as error:
             hint = "without it the settings are those of --eval_yaml"
             raise StoreError(f"{metadata} is damaged: {describe(error)}", hint=hint) from error

@@ -13,7 +13,6 @@ compare the scores with human judgement once more.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ _PREFERENCES = {
     "preference-alignment": "alignment",
 }
 _SIDES = ("", "_b")
+_LARGEST = 1e308
 _SECONDS = "audio_seconds"
 BIN = "duration_bin"
 
@@ -42,7 +42,7 @@ def row_of(record: Record) -> dict[str, Any]:
     sides = _SIDES if pair else _SIDES[:1]
     valid = raw.get("valid") or [response.error is None] * len(sides)
     seconds = raw.get("seconds") or [None] * len(sides)
-    row = {**meta["row"], "benchmark_dataset": meta["dataset"]}
+    row = {**meta["row"], "benchmark_dataset": meta.get("dataset", "")}
     for side in sides:
         for name, column in RATED.items():
             row[f"predicted_{column}{side}"] = _number(scores.get(name + side))
@@ -95,7 +95,7 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
     """The lines of a file of results."""
     try:
-        with path.open(encoding="utf-8") as lines:
+        with path.open(encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, 1):
                 if line.strip():
                     yield _parse(line, f"{path}:{number}")
@@ -106,7 +106,7 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
 def _parse(line: str, where: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{where} is no JSON: {error}") from error
     if not isinstance(row, dict):
         raise DataError(f"{where} is no JSON object")
@@ -121,6 +121,7 @@ def _prefer(first: float | None, second: float | None) -> str | None:
 
 def _number(value: Any) -> float | None:
     """A number that JSON has, else none."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return float(value)
+    # A whole number of JSON may be larger than any float.
+    return float(value) if abs(value) < _LARGEST else None

@@ -26,6 +26,8 @@ FILES = {
     "json": "metrics.json",
     "latex": "latex.txt",
 }
+RESULTS, METADATA = "results.jsonl", "metadata.json"
+_TAKEN = (RESULTS, METADATA, "run.json", "records.jsonl")
 # By what detail is told, and what of a sample says it.
 GROUPS = {
     "month": "month",
@@ -68,19 +70,22 @@ def read_settings(path: Path | None, *, split: str | None = None) -> Settings:
         include_lcc=metrics.get("include_lcc", True),
         include_k_tau=metrics.get("include_k_tau", True),
         groups=tuple(name for name in GROUPS if groups.get(name, True)),
-        outputs=_name_files(outputs, where),
+        outputs=name_files(outputs, where),
     )
 
 
-def _name_files(given: Mapping[str, Any], where: str) -> dict[str, str]:
+def name_files(given: Mapping[str, Any], where: str) -> dict[str, str]:
+    """The files that are wanted, by what they hold; none takes the place of another."""
     named: dict[str, str] = {}
     for kind, usual in FILES.items():
         name = given.get(kind, True)
         if name is False:
             continue
         name = usual if name is True else name
-        if not isinstance(name, str) or Path(name).name != name:
+        if not isinstance(name, str) or name in ("", "..") or Path(name).name != name:
             raise UsageError(f"{where}: outputs.{kind} is {name!r}", hint="true, false or the name of a file")
+        if name in (*_TAKEN, *named.values()):
+            raise UsageError(f"{where}: outputs.{kind} is {name!r}", hint="another file has that name")
         named[kind] = name
     return named
 

@@ -120,7 +120,9 @@ class Scorer(RewardModel):
         """Have the object score all pieces whose sounds can be had."""
         given = [self._show(piece) for piece in pieces]
         shown = [piece for piece in given if isinstance(piece, Piece)]
-        rows = iter(self._ask(shown) if shown else ())
+        # A pair is two pieces: there may be twice as many as were asked together.
+        parts = [shown[begin : begin + self.batch_size] for begin in range(0, len(shown), self.batch_size)]
+        rows = iter([scores for part in parts for scores in self._ask(part)])
         return [one if isinstance(one, str) else next(rows) for one in given]
 
     def close(self) -> None:

@@ -34,12 +34,12 @@ def call(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
 
-    def do(*words: str, rows: Path | None = None, out: str = "out") -> Called:
+    def do(*words: str, rows: Path | None = None, out: str | None = "out") -> Called:
         capsys.readouterr()
         path = benchmark_folder / "rows.jsonl" if rows is None else rows
         given = ["--dataset_jsonl", str(path), "--dataset_root", str(benchmark_folder / "music")]
-        code = main([*given, "--output_dir", out, *words])
+        code = main([*given, *(["--output_dir", out] if out else []), *words])
         shown = capsys.readouterr()
-        return Called(code, shown.out, shown.err, tmp_path / out)
+        return Called(code, shown.out, shown.err, tmp_path / (out or "results"))
 
     return do

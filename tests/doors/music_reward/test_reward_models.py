@@ -84,6 +84,9 @@ def test_how_it_is_asked_comes_from_the_flags(call: Call, tmp_path: Path) -> Non
          "Mine could not be made: ZeroDivisionError"),
         ("other_name", "class Yours: pass\n", "there is no name in custom_models.other_name 'Mine'"),
         ("strange", "import no_such_library\n", "no_such_library"),
+        ("torn", "class Mine(:\n", "Mine could not be made: SyntaxError"),
+        ("leaves", "class Mine:\n  score_batch = print\n  def __init__(self): exit('no')\n", "Exit: no"),
+        ("function", "def Mine(checkpoint): return 1\n", "Mine is a function and no class"),
     ],
 )  # fmt: skip
 def test_what_a_class_lacks_is_named(call: Call, tmp_path: Path, module: str, code: str, says: str) -> None:
@@ -91,6 +94,16 @@ def test_what_a_class_lacks_is_named(call: Call, tmp_path: Path, module: str, co
     found = call("--model_class_path", f"custom_models.{module}:Mine", "--device", "cpu")
     assert found.code in (1, 2)
     assert says in found.err and "Traceback" not in found.err
+
+
+def test_flags_of_built_in_models_alone_are_told(call: Call, tmp_path: Path) -> None:
+    words = write_class(tmp_path, "unasked", "")
+    found = call(*words, "--workers", "2", "--inference_mode", "standard")
+    assert found.code == 0
+    assert (
+        "warning: for built-in models only, and not for Mine: --reward_model_backend, --workers" in found.err
+    )
+    assert "warning" not in call(*words, out="other").err
 
 
 @pytest.mark.parametrize(
@@ -172,6 +185,15 @@ def test_nothing_is_found_that_nobody_offers(monkeypatch: pytest.MonkeyPatch) ->
         (("--output_dir", "full"), 2, "the folder full is not empty"),
         (("--no_such_flag",), 2, "--no_such_flag"),
         (("--max_dur", "-1"), 2, "must be more than 0"),
+        (("--max_dur", "inf"), 2, "must be more than 0, or none"),
+        (("--max_dur", "long"), 2, "must be more than 0, or none"),
+        (("--batch_size", "x"), 2, "must be a whole number of at least 1"),
+        (("-c", str(CHECKPOINT), "--model_init_kwargs_json", '{"max_dur": "30"}'), 2, "max_dur='30'"),
+        (
+            ("-c", str(CHECKPOINT), "--model_init_kwargs_json", '{"config": 5}'),
+            1,
+            "could not be opened: TypeError",
+        ),
     ],
 )
 def test_bad_input_is_named(call: Call, tmp_path: Path, words: tuple[str, ...], code: int, says: str) -> None:

@@ -135,6 +135,19 @@ def test_rows_are_chosen(call: Call, tmp_path: Path, words: tuple[str, ...], sou
     assert [row["source"] for row in found.rows()] == sources
 
 
+def test_the_last_run_of_a_checkpoint_goes_on(call: Call, tmp_path: Path) -> None:
+    write_own(tmp_path, "own_plain")
+    words = ("--model_class_path", "custom_models.own_plain:Plain", "--device", "cpu", "--subset", "PAM")
+    # One folder's name begins as the other's does, and is no pattern.
+    small, large = ("-c", "ck[1]/model.safetensors"), ("-c", "ck[1]_large/model.safetensors")
+    for checkpoint in (small, large):
+        assert call(*words, *checkpoint, out=None).code == 0
+    found = call(*words, *small, "--resume", out=None)
+    assert found.code == 0, found.err
+    runs = sorted(path.name for path in (tmp_path / "results" / "Plain").iterdir())
+    assert len(runs) == 2 and runs[0].startswith("ck[1]_2") and runs[0] in found.err
+
+
 def test_a_yaml_says_what_is_wanted(call: Call, tmp_path: Path) -> None:
     write_own(tmp_path, "own_plain")
     (tmp_path / "wanted.yaml").write_text(

@@ -54,6 +54,7 @@ _PLAIN: Mapping[str, Sequence[str]] = {
     "model_b": ("model_b",),
 }
 _MIDDLE = 3
+_LARGEST = 1e308
 _BINS = (10, 30, 60, 120, 240)
 _MONTH = re.compile(r"(?:19|20)\d\d[-_]?(?:0[1-9]|1[0-2])(?!\d)")
 _WORDLESS = re.compile(r"\W*(?:instrumental|no lyrics|none)?\W*", re.I)
@@ -77,7 +78,8 @@ def make_music(row: Fields, place: Place) -> Sample:
             # What holds a sound itself is kept as one; a path as it is written.
             row[column] = row[column] if isinstance(row[column], str) else sounds[name]
         elif name == "audio" or (name == "audio_b" and labels):
-            raise BadRow(f"a sound as {spelled[0]!r}", list(row))
+            given = [row[column] for column in spelled if column in row]
+            raise BadRow(f"a sound as {spelled[0]!r}", given[0] if given else list(row))
     text, lyrics = _text(row, "prompt"), _text(row, "lyrics")
     asked = {"text": text, "lyrics": lyrics, **{name: Part("audio", sound) for name, sound in sounds.items()}}
     ratings = {name: _number(row, spelled) for name, spelled in RATINGS.items()}
@@ -177,7 +179,7 @@ def _number(row: Fields, columns: Sequence[str]) -> float | None:
     if isinstance(given, str):
         with suppress(ValueError):
             given = float(given)
-    if isinstance(given, bool) or not isinstance(given, (int, float)) or math.isinf(given):
+    if isinstance(given, bool) or not isinstance(given, (int, float)) or abs(given) > _LARGEST:
         raise BadRow(f"a number as {row.column(*columns)!r}", given)
     return None if _is_nan(given) else float(given)
 

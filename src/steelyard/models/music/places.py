@@ -52,7 +52,7 @@ def find_folder(name: str, *, near: Sequence[Path], role: str) -> Place:
         why = f"the hub was no help: {describe(error)}"
     tried = ", ".join(str(folder.absolute()) for folder in looked)
     raise ModelError(
-        f"there is no folder {name} with a config.json, which {role} is to be built from: "
+        f"there is no folder {name} with a config.json, from which {role} could be built: "
         f"looked for as {tried} and in {constants.HF_HUB_CACHE}; {why}",
         hint="put the folder beside the checkpoint's config.yaml, or start where it lies",
     )

@@ -9,6 +9,7 @@ dur_step, and takes the mean.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -267,6 +268,6 @@ def _check(*, mode: str, max_dur: float | None, dur_step: float | None) -> None:
         raise UsageError(f"there is no mode {mode!r}", hint="mode=" + " or ".join(MODES))
     for name, value in (("max_dur", max_dur), ("dur_step", dur_step)):
         if value is not None and not (isinstance(value, (int, float)) and 0 < value < math.inf):
-            raise UsageError(f"{name}={value!r}", hint="seconds, more than 0; none for all of it")
+            raise UsageError(f"{name}={value!r}", hint="it must be a number of seconds, more than 0")
     if dur_step is not None and (mode != "standard" or max_dur is None):
         raise UsageError(f"dur_step={dur_step} is for stretches", hint="mode=standard with a max_dur")
