@@ -333,6 +333,8 @@ def test_checkpoints_that_are_none(tmp_path: Path) -> None:
         open_model(tmp_path / "model.safetensors")
     with pytest.raises(UsageError, match=r"has no option 'max_duration'"):
         open_model(CHECKPOINT, max_duration=3)
+    with pytest.raises(UsageError, match="needs checkpoint"):
+        open_model("music-reward")
 
 
 def test_identities_tell_apart_what_scores_apart(tmp_path: Path) -> None:
