@@ -298,6 +298,11 @@ def test_subsets_of_rewardbench_are_of_sections() -> None:
     assert "section" not in read({**row, "subset": "mine"})[0].meta
 
 
+def test_an_answer_may_say_nothing() -> None:
+    assert read({"prompt": "?", "chosen": "No.", "rejected": ""})[0].choices == ["No.", ""]
+    assert read({"prompt": "?", "response_a": "", "response_b": "x", "winner": "b"})[0].choices == ["", "x"]
+
+
 def test_answers_to_one_question_are_a_group() -> None:
     row = {"prompt": "?", "chosen": "x", "rejected": "y"}
     assert read({**row, "prompt_id": 7})[0].meta["group"] == "7" and "group" not in read(row)[0].meta

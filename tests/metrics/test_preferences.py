@@ -215,6 +215,15 @@ def test_rewardbench_weighs_mathematics_as_all_programs() -> None:
     # Chat 3/4; Reasoning (6 · 1/2 + 6 · 1) / 12 = 3/4.
     assert found.value == pytest.approx((0.75 + 0.75) / 2) and found.n == 12
     assert results(pairs[:4], [rewardbench])["rewardbench"].value == 0.75
+    # No share is certain for being the same wherever one looks.
+    for copies in (1, 700):
+        perfect = results([pairs[0], pairs[4]] * copies, [rewardbench])["rewardbench"]
+        wilson = estimate_proportion(2 * copies, 2 * copies)
+        assert (perfect.value, perfect.high, perfect.low) == (1.0, 1.0, wilson.low)
+        failed = results([(pairs[0][0], Response(error="broken"))] * (2 * copies), [rewardbench])[
+            "rewardbench"
+        ]
+        assert (failed.value, failed.low, failed.high) == (0.0, 0.0, pytest.approx(1 - (wilson.low or 0)))
 
 
 def answers(subset: str, name: str, right: list[float], wrong: list[float]) -> tuple[Sample, Response]:
@@ -240,6 +249,19 @@ def test_rewardbench2_scores_ties_by_its_own_rules() -> None:
     assert found.value == pytest.approx((0.75 + ties) / 2)
     failed = [(one, Response(error="broken")) for one, _ in pairs]
     assert results(failed, [rewardbench2])["rewardbench2"].value == 0.0
+
+
+def test_a_failure_is_no_margin_and_no_reward() -> None:
+    sample, broken = Sample("1", "?", 0, ["x", "y"]), Response(error="broken")
+    pairs = [(sample, Response(scores=[0.0, 3.0])), (sample, broken), (sample, Response(scores=[0.0, 1.0]))]
+    found = results(pairs, [margin, preference])
+    assert (found["margin"].value, found["margin"].n, found["margin"].failed) == (-2.0, 2, 1)
+    assert found["margin"].answered == -2.0 and found["preference"].n == 3
+    assert results([(sample, broken)] * 9, [margin])["margin"].value is None
+    asked = Sample("2", {})
+    pairs = [(asked, Response(scores={"score": -4.0})), (asked, broken)]
+    reward = results(pairs, [rewards])["rewards.score"]
+    assert (reward.value, reward.n, reward.failed) == (-4.0, 1, 1)
 
 
 def test_they_are_built_in() -> None:

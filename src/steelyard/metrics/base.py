@@ -7,13 +7,14 @@ bool = pass or fail, number = score, string = label, None = undefined, mapping =
 
 A metric that only exists over a whole set (BLEU, macro F1, AUROC) is a Corpus: called with one
 answer it gives that answer's statistics, which are stored; `combine` makes the number of many.
-A metric may be `async` (a judge asks a model). A failed answer is not shown to a metric: it
-scores 0, or what the metric's `failure` says. A Corpus sees it as an empty answer, or with
-`answered_only` not at all. A metric that gives a mapping with other names for other samples tells them
-with `parts(sample)`, so that a failed answer counts in those that its sample would have. One that is
-about some samples only says of which with `concerns(sample)`: others it is not shown, and results that
-concern none of a set's samples are not told of it. `estimate(values, groups)` is how a metric wants the
-uncertainty of its mean estimated, where it does not leave that to us.
+A metric may be `async` (a judge asks a model). A failed answer is not shown to a metric: it scores
+0, or what the metric's `failure` says; with `answered_only` it is left out, and only counted. A
+Corpus sees it as an empty answer, or with `answered_only` not at all. A metric that gives a mapping
+with other names for other samples tells them with `parts(sample)`, so that a failed answer counts
+in those that its sample would have. One that is about some samples only says of which with
+`concerns(sample)`: others it is not shown, and results that concern none of a set's samples are not
+told of it. `estimate(values, groups)` is how a metric wants the uncertainty of its mean estimated,
+where it does not leave that to us.
 """
 
 from __future__ import annotations

@@ -221,6 +221,8 @@ def estimate_corpus(
         stderr, parts = leave_out(statistics, units, combine, seed=seed)
         if stderr is None:
             return Estimate(value, None, None, None, n, "none")
+        if bound is not None and stderr < 1e-12:
+            return _bounded(value, bound, len(units), n=n)
         reach = t_quantile((1 + confidence) / 2, parts - 1) * stderr
         low, high = value - reach, value + reach
         if bound is not None:
@@ -231,13 +233,17 @@ def estimate_corpus(
         return Estimate(value, None, None, None, n, "none")
     draws.sort()
     if bound is not None and draws[-1] - draws[0] < 1e-12:
-        low, high = bound(value, len(units))
-        return Estimate(value, None, low, high, n, "bound, all draws alike")
+        return _bounded(value, bound, len(units), n=n)
     ends = widen_ends(len(units), confidence=confidence)
     if method == "bca":
         ends = _bca_ends(draws, value, _acceleration(statistics, combine, units), ends)
     low, high = (quantile(draws, end) for end in ends)
     return Estimate(value, spread_of(draws), low, high, n, f"bootstrap, {method}")
+
+
+def _bounded(value: float, bound: Bound, units: int, *, n: int) -> Estimate:
+    low, high = bound(value, units)
+    return Estimate(value, None, low, high, n, "bound, all draws alike")
 
 
 def gather_units(n: int, groups: Sequence[Hashable] | None) -> list[list[int]]:

@@ -84,6 +84,8 @@ class Margin:
     """How much higher the lowest right answer scores than the highest wrong one."""
 
     name = ref = "margin"
+    # A failure is no margin: 0 would be more than many have.
+    answered_only = True
 
     def concerns(self, sample: Sample) -> bool:
         """Whether the sample has right answers and wrong ones."""
@@ -98,6 +100,7 @@ class Rewards:
     """The scores themselves, of samples of which people said nothing."""
 
     name = ref = "rewards"
+    answered_only = True
 
     def concerns(self, sample: Sample) -> bool:
         """Whether there is nothing to hold the scores against."""

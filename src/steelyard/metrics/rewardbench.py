@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from steelyard.metrics.base import Corpus
+from steelyard.metrics.estimates import estimate_proportion
 from steelyard.metrics.preferences import has_right_answers, judge_answers, split_scores
 from steelyard.types import Response, Sample
 
@@ -25,7 +26,16 @@ TIES = "Ties"
 _TIED, _ALONE, _APART, _APART_HARD, _MARGIN = 0.3, 0.3, 0.2, 0.2, 0.01
 
 
-class RewardBench(Corpus):
+class _Share(Corpus):
+    """A mean of shares."""
+
+    def bound(self, value: float, n: int) -> tuple[float, float]:
+        """The interval of a share that all draws agree on: as uncertain as so many passes."""
+        found = estimate_proportion(n * min(1.0, max(0.0, value)), n)
+        return min(value, found.low or 0.0), 1.0 if found.high is None else found.high
+
+
+class RewardBench(_Share):
     """The mean over sections, each the share of right choices in it."""
 
     name = ref = "rewardbench"
@@ -47,7 +57,7 @@ class RewardBench(Corpus):
         return _mean([_score_section(sections[section]) for section in sorted(sections)])
 
 
-class RewardBench2(Corpus):
+class RewardBench2(_Share):
     """The mean over subsets, of which Ties is scored by rules of its own."""
 
     name = ref = "rewardbench2"

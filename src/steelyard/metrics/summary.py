@@ -108,7 +108,7 @@ class Summary:
     def running(self) -> list[tuple[str, float]]:
         """Each metric's mean so far, failures as 0, for a line of progress."""
         return [
-            (name, column.total / (column.count + self._failures_of(name, column)))
+            (name, column.total / (column.count + self._zeros_of(name, column)))
             for name, column in self._columns.items()
             if column.count
         ]
@@ -154,7 +154,7 @@ class Summary:
             yield self._corpus_result(name, column, metric, undefined)
         elif column.labels:
             failed = self._failures_of(name, column)
-            n = column.labels.total() + failed
+            n = column.labels.total() + self._zeros_of(name, column)
             labels = dict(column.labels.most_common())
             empty = Estimate(None, None, None, None, n, "labels")
             yield _result(name, empty, failed, answered=None, undefined=undefined, labels=labels)
@@ -172,14 +172,14 @@ class Summary:
             groups = array("q", (self._groups[place] for place, _ in self._scored(name, column, worth)))
         estimate = getattr(self._metric(name), "estimate", estimate_mean)(values, groups)
         failed = self._failures_of(name, column)
-        answered = math.fsum(values) - worth * failed
+        answered = math.fsum(values) - worth * self._zeros_of(name, column)
         share = answered / column.count if column.count else None
         return _result(name, estimate, failed, answered=share, undefined=undefined)
 
     def _corpus_result(self, name: str, column: Column, metric: Any, undefined: int) -> Result:
         places = [place for place, _ in column.statistics]
         rows = [row for _, row in column.statistics]
-        left_out = isinstance(metric, Corpus) and metric.answered_only
+        left_out = self._leaves_out(name)
         failed = column.failed if left_out else sum(self._failed[place] for place in places)
         if not isinstance(metric, Corpus):
             estimate = Estimate(
@@ -234,9 +234,12 @@ class Summary:
         """The place and value of every answer that counts; a failed one has the worth of a failure."""
         column.pad(len(self._failed))
         own, about = self._has_parts(name), self._concerned(name)
+        aside = self._leaves_out(name)
         if about is not None:
             about.pad(len(self._failed))
         for place, (value, failed) in enumerate(zip(column.numbers, self._failed)):
+            if failed and aside:
+                continue
             if failed and not own:
                 if about is None or not math.isnan(about.numbers[place]):
                     yield place, worth
@@ -253,6 +256,14 @@ class Summary:
             return column.failed
         about = self._concerned(name)
         return self._failures if about is None else about.failed
+
+    def _zeros_of(self, name: str, column: Column) -> int:
+        """How many failed answers are in a column's mean, as what a failure is worth."""
+        return 0 if self._leaves_out(name) else self._failures_of(name, column)
+
+    def _leaves_out(self, name: str) -> bool:
+        """Whether failed answers are only counted."""
+        return bool(getattr(self._metric(name), "answered_only", False))
 
     def _chooses(self, name: str) -> bool:
         """Whether a column is of a metric that is about some samples only."""

@@ -69,7 +69,7 @@ def make_preference(row: Fields, place: Place) -> Sample:
         return _make(row, place, [*right, *wrong], target)
     for columns in _PAIRS:
         if all(column in row for column in columns):
-            return _make(row, place, [row.need(column) for column in columns], _winner(row, columns))
+            return _make(row, place, [_answer(row, column) for column in columns], _winner(row, columns))
     raise BadRow("chosen and rejected answers, a pair with a label, or a piece of music", list(row))
 
 
@@ -90,10 +90,15 @@ def _make(row: Fields, place: Place, given: Sequence[Any], target: Any) -> Sampl
 
 def _several(row: Fields, column: str) -> list[Any]:
     """The answers of a column: one, as a text or as the turns of a conversation, or a list of such."""
-    given = row.need(column)
+    given = _answer(row, column)
     if isinstance(given, (list, tuple)) and not (given and isinstance(given[0], Mapping)):
         return list(given)
     return [given]
+
+
+def _answer(row: Fields, column: str) -> Any:
+    """What stands in a column of answers, of which one may say nothing."""
+    return "" if row.get(column) == "" else row.need(column)
 
 
 def _winner(row: Fields, columns: Sequence[str]) -> Any:
