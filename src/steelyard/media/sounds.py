@@ -160,7 +160,7 @@ class Sound:
                 raise UsageError(f"{what} is {value!r}", hint="a number, 0 or more")
         count = None if seconds is None else int(seconds * rate)
         with self._opened(rate) as recording:
-            wave = hear(recording, rate, first=int(start * rate), count=count)
+            wave = hear(recording, rate, first=round(start * rate), count=count)
             self.remark = recording.remark
         return wave
 
