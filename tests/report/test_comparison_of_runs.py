@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from steelyard import Run, Sample, Task, evaluate
+from steelyard import LocalModel, Request, Response, Run, Sample, Task, evaluate
 from steelyard.errors import UnknownName, UsageError
 from steelyard.metrics.overlap import wer
+from steelyard.metrics.preferences import preference
 from steelyard.metrics.text import exact
 from steelyard.report.comparison import Pairing, as_document, compare_runs
 from steelyard.report.verdicts import doubt_pairing, tell_verdicts
@@ -170,3 +172,20 @@ def test_the_document_is_plain(tmp_path: Path) -> None:
     (metric,) = document["metrics"]
     assert metric["gained"] >= len(metric["gained_ids"]) > 0
     assert metric["metric"] == "exact" and metric["verdict"] == "better"
+
+
+def test_failures_are_wrong_only_where_people_said_something_known(tmp_path: Path) -> None:
+    labels = ["a"] * 6 + ["b"] * 2 + ["dunno"] * 4
+    data = [Sample(id=f"s{n}", input=str(n), target={"preference": label}) for n, label in enumerate(labels)]
+
+    class Judge(LocalModel):
+        def batch(self, requests: Sequence[Request]) -> list[Response]:
+            given = Response(scores={"musicality": 2.0, "musicality_b": 1.0})
+            return [Response(error="no sound") if one.prompt in ("0", "8") else given for one in requests]
+
+    task = Task(name="t", data=data, metrics=[preference])
+    base, other = (evaluate(Judge(), task, out=tmp_path / name) for name in "ab")
+    (measured,) = one(compare_runs(base, [other])).measured
+    told = base.about["results"][0]
+    assert measured.comparison.before == told["value"] == pytest.approx(5 / 8)
+    assert measured.undefined == told["undefined"] == 4

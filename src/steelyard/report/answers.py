@@ -16,7 +16,7 @@ from steelyard.metrics.base import is_about, name_of
 from steelyard.metrics.columns import Statistics
 from steelyard.report.contents import known_metrics, sampling
 from steelyard.store import Run
-from steelyard.types import Record
+from steelyard.types import Record, Sample
 
 Places = NDArray[np.int64]
 # As a summary calls it.
@@ -44,6 +44,7 @@ class Answers:
         self.statistics: dict[str, Statistics] = {}
         self._choosers = [(name_of(one), one) for one in known_metrics(run) if hasattr(one, "concerns")]
         self._concerned = {name: bytearray() for name, _ in self._choosers}
+        self._zeros = {name: bytearray() for name, _ in self._choosers}
         self._rows: dict[str, dict[int, Sequence[Any]]] = {}
         self._parts = {field: array("q") for field in fields}
         self._names: dict[str, dict[str, int]] = {field: {} for field in fields}
@@ -85,12 +86,15 @@ class Answers:
         failed = np.frombuffer(self.failed, dtype=np.uint8)[places] == 1
         found = np.where(failed, failure, np.frombuffer(column, dtype=np.float64)[places])
         # A failed answer is a failure only of what its sample was asked for.
-        found[failed & ~self.concerned(metric, places)] = math.nan
+        found[failed & ~self._told(self._zeros, metric, places)] = math.nan
         return found
 
     def concerned(self, metric: str, places: Places) -> NDArray[np.bool_]:
         """At which of some places a metric has something to say."""
-        told = self._concerned.get(metric)
+        return self._told(self._concerned, metric, places)
+
+    def _told(self, by_metric: Mapping[str, bytearray], metric: str, places: Places) -> NDArray[np.bool_]:
+        told = by_metric.get(metric)
         if told is None:
             return np.ones(len(places), dtype=np.bool_)
         found: NDArray[np.bool_] = np.frombuffer(told, dtype=np.uint8)[places] == 1
@@ -111,7 +115,10 @@ class Answers:
         failed = record.response.error is not None
         self.failed.append(failed)
         for name, metric in self._choosers:
-            self._concerned[name].append(is_about(metric, sample))
+            about = is_about(metric, sample)
+            self._concerned[name].append(about)
+            # Of a sample of which nothing known was said, a failure is no more wrong than an answer.
+            self._zeros[name].append(about and bool(getattr(metric, "parts", _one_part)(sample)))
         for name, score in record.scores.items():
             if isinstance(score, (list, tuple)):
                 if score:
@@ -120,6 +127,10 @@ class Answers:
                 column = self.values.setdefault(name, array("d"))
                 _pad(column, place)
                 column.append(score)
+
+
+def _one_part(sample: Sample) -> list[str]:
+    return [""]
 
 
 def as_numbers(column: array[int]) -> NDArray[Any]:
