@@ -7,6 +7,7 @@ for measured in pairing.measured:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
@@ -194,7 +195,8 @@ class Pair:
                 before, after, combine=code.combine, reweigh=reweigh, groups=kept, lower_is_better=lower
             )
             return Measured(metric, found, asked - len(pairs))
-        failure = float(getattr(code, "failure", 0.0))
+        aside = getattr(code, "answered_only", False)
+        failure = math.nan if aside else float(getattr(code, "failure", 0.0))
         old = self.base.numbers(metric, self.at_base, failure=failure)
         new = self.other.numbers(metric, self.at_other, failure=failure)
         there = np.flatnonzero(~(np.isnan(old) | np.isnan(new)))
