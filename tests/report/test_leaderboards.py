@@ -22,7 +22,7 @@ from steelyard.metrics.text import exact
 from steelyard.report.comparison import compare_runs
 from steelyard.report.contents import Contents, read_contents
 from steelyard.report.doubts import doubt_run
-from steelyard.report.leaderboard import Entry, Leaderboard, rank_results
+from steelyard.report.leaderboard import Entry, Leaderboard, rank_results, tell_legend
 from steelyard.report.leaderboard_forms import tell_gaps, write_csv, write_latex, write_markdown
 from steelyard.report.leaderboard_page import draw_leaderboard
 from steelyard.report.rankings import field_of, rank_runs
@@ -206,6 +206,9 @@ def test_a_model_is_one_row_of_several_tasks(tmp_path: Path) -> None:
     ]
     board = rank_runs(read(made))
     assert board.models == ["early", "late"]
+    assert any("†" in line for line in tell_legend(board)) and not any(
+        "nobody" in line for line in tell_legend(board)
+    )
     assert [column.name for column in board.columns] == [
         "first exact", "first wer", "second exact", "second wer",
     ]  # fmt: skip
@@ -226,6 +229,8 @@ def test_runs_that_share_no_samples_are_ranked_and_not_compared(tmp_path: Path) 
     assert board.at(0, 0).p is None and not board.at(0, 0).level
     assert "not all models answered as many samples (30 to 40)" in board.notes[0]
     assert "have no sample in common: nothing compares them" in board.notes[1]
+    legend = "\n".join(tell_legend(board))
+    assert "nobody knows what chance does: exact, wer" in legend and "†" not in legend
     with pytest.raises(UsageError):
         compare_runs(made[0], made[1:])
 

@@ -63,14 +63,13 @@ class Standing:
 class Leaderboard:
     """Rows of models, columns of metrics, and the standings where they cross, row by row.
 
-    `paired` says whether the models' answers were compared one by one; `notes` is what to doubt.
+    `notes` is what to doubt.
     """
 
     models: Sequence[str]
     columns: Sequence[Column]
     rows: Sequence[Sequence[Standing]]
     title: str = ""
-    paired: bool = False
     notes: Sequence[str] = field(default=())
 
     def at(self, row: int, column: int) -> Standing:
@@ -123,7 +122,7 @@ def rank_results(
     names = list(models)
     ranked = [_rank(names, column, found=cells[column], labels=labels, p=p) for column in columns]
     rows = [[standings[row] for standings in ranked] for row in range(len(names))]
-    return Leaderboard(names, columns, rows, title, p is not None, notes)
+    return Leaderboard(names, columns, rows, title, notes)
 
 
 def _rank(
@@ -155,15 +154,23 @@ def _rank(
     return [standings[model] for model in models]
 
 
+def _is_untold(standings: Sequence[Standing]) -> bool:
+    """Whether one is the best of a column and nobody knows whether another one is level with it."""
+    rest = [one for one in standings if one.value is not None and not one.best]
+    return any(one.best for one in standings) and any(one.p is None for one in rest)
+
+
 def tell_legend(board: Leaderboard) -> Iterator[str]:
     """What the marks of a leaderboard mean."""
     if any(standing.best for row in board.rows for standing in row):
         yield "bold: the best of a column"
-    if board.paired and len(board.models) > 1:
+    if any(standing.p is not None for row in board.rows for standing in row):
         yield (
             "†: nothing tells it from the best (paired by sample, "
             f"p ≥ {ALPHA:.2g} after Holm's correction over the column)"
         )
+    if alone := [column.name for place, column in enumerate(board.columns) if _is_untold(board.down(place))]:
+        yield f"not compared sample by sample, so that nobody knows what chance does: {', '.join(alone)}"
     if any(column.lower_is_better for column in board.columns):
         yield "↓: less is better"
     if any(one.result is not None and one.result.low is not None for row in board.rows for one in row):
