@@ -87,6 +87,9 @@ class RewardModelInference:
         self.model.close()
 
     def _read(self, item: Mapping[str, Any], number: int) -> Piece:
+        if not isinstance(item, Mapping):
+            hint = 'as {"audio": "song.mp3", "text": "jazz"}'
+            raise UsageError(f"item {number} is a {type(item).__name__} and no mapping", hint=hint)
         unknown = [name for name in item if name not in _FIELDS]
         if unknown or item.get("audio") is None:
             what = f"has {unknown[0]!r}" if unknown else "has no audio"

@@ -130,6 +130,8 @@ def score_pieces(
 
     While a batch is scored the next one is made ready; `watch` is told how many are done.
     """
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise UsageError(f"batch_size={batch_size!r}", hint="how many pieces are scored at a time: 1 or more")
     requests = [Request(str(place), _prompt_of(piece)) for place, piece in enumerate(pieces)]
     found: list[Mapping[str, float]] = []
     for begin in range(0, len(requests), batch_size):

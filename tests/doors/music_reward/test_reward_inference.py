@@ -77,6 +77,11 @@ def test_what_is_wrong_is_said(inference: RewardModelInference, capsys: pytest.C
         inference.score_batch([{"text": "jazz"}])
     with pytest.raises(UsageError, match="item 0 has 'prompt'"):
         inference.score_batch([{**good, "prompt": "jazz"}])
+    with pytest.raises(UsageError, match="item 0 is a str and no mapping"):
+        inference.score_batch([good["audio"]])  # type: ignore[list-item]
+    for size in (0, -1, 2.5):
+        with pytest.raises(UsageError, match="batch_size="):
+            inference.score_batch([good], batch_size=size)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="dur_step"):
         inference.score(**good, dur_step=15)
     inference.score_batch([good] * 3, batch_size=2, show_progress=True)
