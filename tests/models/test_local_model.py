@@ -213,6 +213,20 @@ def test_a_model_that_exits_fails_and_does_not_hang() -> None:
     assert ask(Leaving(), [1])[0].error == "SystemExit: 3"
 
 
+@pytest.mark.parametrize("method", ["length", "batch", "prepare"])
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, asyncio.CancelledError, GeneratorExit])
+def test_whatever_a_model_raises_nobody_waits_for_ever(method: str, kind: type[BaseException]) -> None:
+    def leave(requests: object) -> None:
+        raise kind("odd")
+
+    model = Preparing()
+    setattr(model, method, leave)
+    answers = ask(model, [3, 2, 1])
+    expected = None if method == "prepare" else f"{kind.__name__}: odd"
+    assert [one.error for one in answers] == [expected] * 3
+    model.close()
+
+
 class Preparing(Recording):
     """Makes ready what it answers with; without that it does so itself."""
 

@@ -164,7 +164,9 @@ BAD: list[tuple[Callable[[Any], Any], str]] = [
     (lambda scores: scores[:, 0], r"Other.score_batch gave a ndarray of shape \(1,\)"),
     (lambda scores: np.hstack([scores, scores]), r"shape \(1, 4\) \(for 1 pieces it must be \(1, 2\)\)"),
     (lambda scores: scores[:-1], r"shape \(0, 2\)"),
-    (lambda scores: None, r"gave a NoneType of shape \(\)"),
+    (lambda scores: None, "gave a NoneType that is no array of numbers"),
+    (lambda scores: scores + 1j, "gave a ndarray that is no array of numbers"),
+    (lambda scores: scores.astype(str).tolist(), "gave a list that is no array of numbers"),
     (lambda scores: [{"alignment": 1}], "gave a list that is no array of numbers"),
     (lambda scores: "good", "gave a str that is no array of numbers"),
     (lambda scores: scores * math.nan, "Other gave nan for alignment"),
@@ -182,6 +184,16 @@ def test_scores_that_are_none_name_class_and_shape(
     (found,) = ask(Scorer(Other()), {"audio": songs[1]})
     with pytest.raises(AssertionError, match=said):
         raise AssertionError(found.error)
+
+
+def test_scores_that_are_turned_round_are_not_taken_for_others(songs: list[Path]) -> None:
+    class Turned(Counting):
+        def score_batch(self, inputs: Any, batch_size: int, max_dur: float | None) -> Any:
+            return super().score_batch(inputs, batch_size, max_dur).T
+
+    answers = ask(Scorer(Turned()), *({"audio": song} for song in songs))
+    wanted = "Turned.score_batch gave a ndarray of shape (2, 6) (for 6 pieces it must be (6, 2))"
+    assert [one.error for one in answers] == [wanted] * 6
 
 
 def test_one_nan_is_one_failure(songs: list[Path]) -> None:

@@ -205,7 +205,7 @@ class Batches:
             try:
                 call.size = self.model.length(call.request)
                 self.waiting.append(call)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - the model boundary
+            except BaseException as error:  # noqa: BLE001 - the model boundary
                 _deliver([call], [Response(error=describe(error))], clock())
 
     def _cut(self, wave: Sequence[_Call]) -> Iterator[list[_Call]]:
@@ -259,8 +259,8 @@ class Batches:
             return [
                 response if isinstance(response, Response) else _odd(name, response) for response in responses
             ]
-        # A model that calls exit() would end this thread, and all would wait for ever.
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - the model boundary: a failure is an answer
+        # A model that exits or interrupts itself would end this thread, and all would wait for ever.
+        except BaseException as error:  # noqa: BLE001 - the model boundary: a failure is an answer
             failure = describe(error)
             short_of_memory = _is_out_of_memory(error)
         # Outside the handler: the traceback, and the tensors it holds, are gone here.
@@ -316,7 +316,7 @@ class _Preparing:
         while (requests := self.inbox.get()) is not None:
             try:
                 self.model.prepare(requests)
-            except (Exception, SystemExit):  # noqa: BLE001, S112 - `batch` meets it again, and answers for it
+            except BaseException:  # noqa: BLE001, S112 - `batch` meets it again, and answers for it
                 continue
             finally:
                 # Not a moment longer than needed: what is prepared may be large.

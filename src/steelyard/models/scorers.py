@@ -158,14 +158,18 @@ class Scorer(RewardModel):
             # Neither what lies on another device nor bfloat16 is known to numpy.
             given = given.detach().cpu().double()
         try:
-            scores = np.asarray(given, dtype=np.float64)
+            # Neither texts nor complex numbers are taken for scores.
+            scores = np.asarray(given).astype(np.float64, casting="same_kind")
         except (TypeError, ValueError) as error:
             said = f"{self.name}.score_batch gave a {kind} that is no array of numbers"
             raise ModelError(f"{said}: {describe(error)}") from error
         if scores.shape != (len(pieces), len(_COLUMNS)):
             wanted = f"for {len(pieces)} pieces it must be {(len(pieces), len(_COLUMNS))}"
-            said = f"{self.name}.score_batch gave a {kind} of shape {scores.shape}"
-            raise ModelError(said, hint=wanted)
+            wrong = ModelError(f"{self.name}.score_batch gave a {kind} of shape {scores.shape}", hint=wanted)
+            if scores.shape[1:] == (len(_COLUMNS),):
+                raise wrong
+            # Asked for fewer, what is turned round would look right.
+            return [str(wrong)] * len(pieces)
         return [dict(zip(_COLUMNS, map(float, row))) for row in scores]
 
 
