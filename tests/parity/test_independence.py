@@ -89,6 +89,23 @@ class Judge(LocalModel):
         return scores
 
 
+class Keeping(Judge):
+    """Gives a row the score that it had first, until it is told to let go."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__(fault)
+        self.kept: dict[tuple[Any, ...], float] = {}
+
+    def weigh(self, rows: list[tuple[list[float], float]]) -> list[float]:
+        keys = [(*row, has) for row, has in rows]
+        for key, score in zip(keys, super().weigh(rows)):
+            self.kept.setdefault(key, score)
+        return [self.kept[key] for key in keys]
+
+    def free(self) -> None:
+        self.kept.clear()
+
+
 def rows_of(request: Request) -> list[tuple[list[float], float]]:
     prompt: Any = request.prompt
     if isinstance(prompt, str):
@@ -115,6 +132,13 @@ def test_an_honest_model_holds(asked: list[Request]) -> None:
     line, *missed = found.tell()
     assert bool(missed) == (len(asked) == 1)
     assert "alone, together and in other orders: the same to " in line or line.endswith("the same")
+
+
+def test_what_a_model_keeps_hides_nothing() -> None:
+    model = Keeping("padding")
+    found = check_independence(model, texts(8))
+    assert found.of(PADDING) is not None
+    assert model.kept == {}
 
 
 @pytest.mark.parametrize(

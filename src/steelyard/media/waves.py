@@ -85,6 +85,12 @@ class Waves:
         mine.set_result(made)
         return made[0]
 
+    def clear(self) -> None:
+        """Let go of what is held in memory."""
+        with self._lock:
+            self._kept.clear()
+            self.held_bytes = 0
+
     def _keep(self, key: tuple[Any, ...], made: tuple[NDArray[np.float32], str]) -> None:
         if made[0].nbytes > self.most_bytes:
             return

@@ -118,6 +118,9 @@ def check_independence(
             members += parts
             said += [said_of(units[n], response, whole=True) for n in parts]
         groups.append(Group(company, members, said))
+    if isinstance(model, LocalModel):
+        # What comes next is to take the time that it takes.
+        model.free()
     seen = Evidence(units, alone, groups, tolerance, halves=_counts_in_halves(model))
     return Independence(model.name, len(asked), tolerance, seen.largest, explain(seen), list(_miss(units)))
 
@@ -184,6 +187,8 @@ def _asker(model: Model) -> Ask:
 
 
 def _ask_batch(model: LocalModel, requests: Sequence[Request]) -> list[Response]:
+    # What a model keeps of what it worked out before would hide what company does to it.
+    model.free()
     answers: list[Response] = []
     while len(answers) < len(requests):
         answers += _answer(model, requests[len(answers) : len(answers) + max(model.batch_size, 1)])

@@ -274,6 +274,19 @@ def test_what_waits_decoded_for_another_device_is_measured(sounds: Callable[...,
     model.close()
 
 
+def test_what_was_heard_is_let_go_of(sounds: Callable[..., Path]) -> None:
+    model = MusicReward(CHECKPOINT)
+    found, decoded = [], []
+    for _ in range(3):
+        found += scores_of(model, [{"audio": sounds(1.2, seed=31), "text": "jazz"}])
+        decoded.append(round(model.spent()["decoded_seconds"], 3))
+        if len(found) == 2:
+            model.free()
+    model.close()
+    assert found[0] == found[1] == found[2]
+    assert decoded == [1.2, 1.2, 2.4]
+
+
 def test_decoded_sounds_can_be_kept_in_a_folder(tmp_path: Path, sounds: Callable[..., Path]) -> None:
     found = []
     for _ in range(2):

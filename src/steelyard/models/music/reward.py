@@ -165,8 +165,9 @@ class MusicReward(RewardModel):
         return {**super().spent(), **decoded, **self._ears.spent}
 
     def free(self) -> None:
-        """Give cached memory of the device back."""
+        """Let go of what was heard and read, and give cached memory of the device back."""
         self._kept.clear()
+        self._waves.clear()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
