@@ -102,6 +102,7 @@ HEAVY = ("torch", "transformers", "pandas", "numpy", "datasets", "pyarrow", "yam
         ("import steelyard", ()),
         ("import steelyard.cli; steelyard.cli.main(['list', 'models'])", ("asyncio",)),
         ("from steelyard import evaluate, open_task, Data", ("asyncio",)),
+        ("import steelyard.cli.evaluation", ("asyncio",)),
     ],
 )
 def test_imports_are_light(code: str, allowed: tuple[str, ...]) -> None:

@@ -19,9 +19,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from steelyard.errors import DataError
 from steelyard.metrics.base import Corpus
 from steelyard.metrics.estimates import estimate_proportion
+from steelyard.metrics.preferences import score_of
 from steelyard.types import Response, Sample
 
 Numbers = NDArray[np.float64]
@@ -86,15 +86,6 @@ def rating_of(sample: Sample, name: str) -> float | None:
     if isinstance(rating, bool) or not isinstance(rating, (int, float)):
         return None
     return float(rating) if math.isfinite(rating) else None
-
-
-def score_of(response: Response, name: str) -> float:
-    """The score of a name that an answer has."""
-    scores = response.scores
-    if not isinstance(scores, Mapping) or name not in scores:
-        has = ", ".join(scores) if isinstance(scores, Mapping) else "none by name"
-        raise DataError(f"the answer has no score called {name}", hint=f"it has {has}")
-    return float(scores[name])
 
 
 def count_inversions(values: NDArray[np.int64]) -> int:

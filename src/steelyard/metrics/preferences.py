@@ -21,7 +21,6 @@ from collections.abc import Mapping, Sequence
 from steelyard.errors import DataError
 from steelyard.metrics.base import Value
 from steelyard.metrics.choices import target_indices
-from steelyard.metrics.correlations import score_of
 from steelyard.metrics.estimates import estimate_worth
 from steelyard.types import Response, Sample
 
@@ -123,6 +122,15 @@ def label_of(sample: Sample, name: str) -> str | None:
     target = sample.target
     given = target.get(name) if isinstance(target, Mapping) else None
     return given if isinstance(given, str) and given.strip() else None
+
+
+def score_of(response: Response, name: str) -> float:
+    """The score of a name that an answer has."""
+    scores = response.scores
+    if not isinstance(scores, Mapping) or name not in scores:
+        has = ", ".join(scores) if isinstance(scores, Mapping) else "none by name"
+        raise DataError(f"the answer has no score called {name}", hint=f"it has {has}")
+    return float(scores[name])
 
 
 def judge_pair(label: str, first: float, second: float) -> tuple[float | None, str]:
