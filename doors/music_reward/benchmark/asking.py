@@ -92,8 +92,9 @@ def examine(model: Model, task: Task, *, count: int) -> Mapping[str, Any]:
     """Whether scores depend on what else is scored, seen on the first rows; told, and for the run to keep."""
     requests = [task.request(sample, chat=False) for sample in islice(task.data, count)]
     found = check_independence(model, requests)
+    mark = "" if found.holds else "warning: "
     for said in found.tell():
-        tell(printable(said))
+        tell(printable(f"{mark}independence: {said}"))
     return found.as_document()
 
 

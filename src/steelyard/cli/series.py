@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -69,7 +70,10 @@ class Series:
             _note(self.home, self.asked)
         runs = []
         for named in self.models:
-            model = open_model(named[0], **read_pairs(named[1:]))
+            with warnings.catch_warnings():
+                # A model's remarks say it, too.
+                warnings.filterwarnings("ignore", message="there is no cuda")
+                model = open_model(named[0], **read_pairs(named[1:]))
             for remark in model.remarks:
                 tell(printable(remark))
             if self.prices is not None and self.prices.find(model.name) is None:

@@ -129,6 +129,7 @@ def test_a_score_that_depends_on_its_company_is_told(call: Call, tmp_path: Path)
     found = call(*write_class(tmp_path, "in_company", "", given=given), "--check_independence", "3")
     assert found.code == 0
     assert found.document("metadata.json")["independence"]["holds"] is False
+    assert "warning: independence: the batch: " in found.err
     honest = "[[len(one.text), len(str(one.audio))] for one in inputs]"
     found = call(*write_class(tmp_path, "honest", "", given=honest), "--check_independence", "3", out="b")
     assert found.document("metadata.json")["independence"]["holds"] is True
