@@ -167,15 +167,3 @@ def test_answers_in_texts_are_checked_too(ask: Ask) -> None:
     _, out, err = ask("eval", "--model", "./rewards.py:together", *data, "--out", "r")
     assert "! independence: the batch: 4 of 4 answers differ: it depends on who else is asked" in err
     assert "'7' alone" in err and "! answers depend" in out
-
-
-def test_a_card_that_is_not_there_is_told_once(ask: Ask, folder: Path) -> None:
-    torch = pytest.importorskip("torch")
-    if torch.cuda.is_available():
-        pytest.skip("there is one")
-    tiny = Path(__file__).parents[1] / "data" / "reward-tiny"
-    row = {"audio-path": str(tiny / "a.wav"), "musicality": 3}
-    (folder / "music.jsonl").write_text(json.dumps(row) + "\n")
-    arguments = ["--model", str(tiny / "ckpt"), "device=cuda:0", "--data", "music.jsonl", "--out", "r"]
-    code, _, err = ask("score", *arguments)
-    assert code == 0 and err.count("there is no cuda:0 here") == 1

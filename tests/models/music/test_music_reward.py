@@ -19,6 +19,7 @@ from music.variants import VARIANTS
 torch = pytest.importorskip("torch")
 
 from steelyard import Part, Request, Response, Sample, evaluate  # noqa: E402
+from steelyard.cli import main  # noqa: E402
 from steelyard.engine import answer  # noqa: E402
 from steelyard.errors import ModelError, UsageError  # noqa: E402
 from steelyard.media.sounds import Sound  # noqa: E402
@@ -310,7 +311,7 @@ def test_the_threads_of_others_keep_their_settings(sounds: Callable[..., Path]) 
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a graphics card")
-def test_without_a_graphics_card_the_cpu_does_it() -> None:
+def test_without_a_graphics_card_the_cpu_does_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.warns(UserWarning, match="there is no cuda:0 here"):
         model = MusicReward(CHECKPOINT, device="cuda:0", bf16=True)
     assert model.remarks == ("there is no cuda:0 here: the scores are computed on the CPU",)
@@ -319,6 +320,11 @@ def test_without_a_graphics_card_the_cpu_does_it() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert MusicReward(CHECKPOINT, device="auto").remarks == ()
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps({"audio-path": str(TINY / "a.wav"), "musicality": 3}))
+    words = ["--model", str(CHECKPOINT), "device=cuda:0", "--data", str(rows), "--out", str(tmp_path / "run")]
+    assert main(["score", *words]) == 0
+    assert capsys.readouterr().err.count("there is no cuda:0 here") == 1
 
 
 @pytest.mark.parametrize(
