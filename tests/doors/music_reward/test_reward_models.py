@@ -121,7 +121,7 @@ def test_what_is_no_score_is_an_error_of_its_rows(call: Call, tmp_path: Path, gi
     found = call(*write_class(tmp_path, module, "", given=given))
     assert found.code == 1
     assert all(row["predicted_musicality"] is None for row in found.rows())
-    assert says.replace("4", "1") in found.rows()[0]["inference_error"]
+    assert says in found.rows()[0]["inference_error"]
 
 
 def test_a_score_that_depends_on_its_company_is_told(call: Call, tmp_path: Path) -> None:
