@@ -142,6 +142,16 @@ def test_every_failure_may_be_recorded(ask: Ask, folder: Path) -> None:
     assert ask(*given, "--out", "r")[0] == 1 and about("r")["answers"] == 100
     assert ask(*given, "--out", "s", "--on-error", "record")[0] == 1
     assert (about("s")["state"], about("s")["answers"]) == ("done", 150)
+    assert "failed: it scores 0\n  ValueError: no" in ask("explain", "s", "0")[1]
+
+
+def test_a_rated_piece_that_failed_is_left_out(ask: Ask, folder: Path) -> None:
+    (folder / "rated.jsonl").write_text('{"audio-path": "a.wav", "musicality": 3}\n')
+    given = ("--model", "./rewards.py:failing", "--data", "rated.jsonl", "--quiet", "--out", "r")
+    assert ask("score", *given, "--html", "r.html")[0] == 1
+    told = "failed: it is left out of the scores"
+    assert f"{told}\n  ValueError: no" in ask("explain", "r", "0")[1]
+    assert f"<h3>{told}</h3>" in (folder / "r.html").read_text()
 
 
 def test_independence_is_told_and_stored(ask: Ask) -> None:

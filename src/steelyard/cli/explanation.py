@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from steelyard.cli.screen import can_show, printable, show, show_json
+from steelyard.metrics.base import Metric
 from steelyard.metrics.extraction import Extractor
 from steelyard.report.contents import known_extractor, known_metrics
 from steelyard.report.load_contents import is_load
@@ -21,6 +22,7 @@ from steelyard.report.samples import (
     meanings,
     score_text,
     tabulate_verdicts,
+    tell_failure,
     turns_of,
     value_text,
 )
@@ -49,15 +51,19 @@ def run(options: Namespace) -> int:
     if getattr(options, "json", False):
         show_json([msgspec.to_builtins(record) for record in found])
         return 0
-    about, extract = meanings(known_metrics(stored)), known_extractor(stored)
+    metrics, extract = known_metrics(stored), known_extractor(stored)
     finders = Finder(stored), SoundFinder(stored)
-    shown = ("\n".join(explain_record(record, extract, about, *finders)) for record in found)
+    shown = ("\n".join(explain_record(record, extract, metrics, *finders)) for record in found)
     show("\n\n".join(shown))
     return 0
 
 
 def explain_record(
-    record: Record, extract: Extractor | None, about: dict[str, str], finder: Finder, sounds: SoundFinder
+    record: Record,
+    extract: Extractor | None,
+    metrics: Sequence[Metric],
+    finder: Finder,
+    sounds: SoundFinder,
 ) -> Iterator[str]:
     """One record, line by line; its pictures and sounds are looked for in the finders."""
     sample, response = record.sample, record.response
@@ -74,10 +80,10 @@ def explain_record(
         yield from _block("options", "\n".join(sample.choices))
     yield from _block("target", "(none)" if sample.target is None else value_text(sample.target))
     if response.error is not None:
-        yield from _block("failed: it scores 0", response.error)
+        yield from _block(tell_failure(record, metrics), response.error)
     else:
         yield from _answer(record, extract)
-    yield from _scores(record, about)
+    yield from _scores(record, meanings(metrics))
     if figures := figures_of(response):
         yield from _block("cost", ", ".join(f"{name} {value}" for name, value in figures))
     extra = {name: value for name, value in sample.meta.items() if value not in (sample.input, sample.target)}

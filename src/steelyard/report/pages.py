@@ -11,7 +11,7 @@ from steelyard.metrics.extraction import Extractor
 from steelyard.metrics.summary import Result
 from steelyard.report.asking import tell_asking
 from steelyard.report.comparison import Measured, Pairing
-from steelyard.report.contents import Contents, known_extractor, title_of
+from steelyard.report.contents import Contents, known_extractor, known_metrics, title_of
 from steelyard.report.documents import fill_document
 from steelyard.report.doubts import doubt_run
 from steelyard.report.judgement_charts import draw_judgements
@@ -26,6 +26,7 @@ from steelyard.report.samples import (
     score_text,
     tabulate_choices,
     tabulate_verdicts,
+    tell_failure,
     turns_of,
     value_text,
 )
@@ -115,7 +116,7 @@ def _view(contents: Contents, thumbnails: Thumbnails, clips: Clips) -> dict[str,
     about = contents.run.about
     finder, sounds = Finder(contents.run), SoundFinder(contents.run)
     before = thumbnails.left_out
-    extract = known_extractor(contents.run)
+    extract, metrics = known_extractor(contents.run), known_metrics(contents.run)
     numbers = numbers_of(contents.results)
     first = next((result.metric for result in numbers), None)
     thumbnails.add(finder, contents.kept)
@@ -124,6 +125,7 @@ def _view(contents: Contents, thumbnails: Thumbnails, clips: Clips) -> dict[str,
     samples = [
         {
             **_sample(record, extract, first, finder, thumbnails, far=record.index in contents.furthest),
+            "failure": tell_failure(record, metrics),
             "sounds": clips.of(sounds, record),
             "far": contents.furthest.get(record.index, ""),
         }

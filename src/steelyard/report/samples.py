@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from steelyard.albums import sounds_of
 from steelyard.builtin import BUILTINS
 from steelyard.errors import DataError, UnknownName
-from steelyard.metrics.base import Metric, name_of
+from steelyard.metrics.base import Metric, is_about, name_of
 from steelyard.metrics.choices import begins_otherwise, target_indices
 from steelyard.metrics.extraction import Extraction, Extractor
 from steelyard.report.contents import is_known, pace_of
@@ -103,6 +103,14 @@ def extraction_of(record: Record, extract: Extractor | None) -> Extraction | Non
     if extract is None or record.response.error is not None:
         return None
     return extract(record.response.text, record.sample)
+
+
+def tell_failure(record: Record, metrics: Sequence[Metric]) -> str:
+    """What a failure of an answer does to its scores."""
+    about = [metric for metric in metrics if is_about(metric, record.sample)]
+    if about and all(getattr(metric, "answered_only", False) for metric in about):
+        return "failed: it is left out of the scores"
+    return "failed: it scores 0"
 
 
 def figures_of(response: Response) -> list[tuple[str, str]]:
