@@ -138,7 +138,7 @@ def _costs_of(cost: Cost) -> Iterator[tuple[str, str]]:
     return ((name, value) for name, value in facts_of(asdict(cost)) if name != "wall")
 
 
-def meanings(metrics: list[Metric]) -> dict[str, str]:
+def meanings(metrics: Sequence[Metric]) -> dict[str, str]:
     """What each of our metrics says, in a line."""
     about = {}
     for metric in metrics:
