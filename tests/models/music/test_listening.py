@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import nullcontext
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ torch = pytest.importorskip("torch")
 from steelyard.media.sounds import Sound  # noqa: E402
 from steelyard.media.waves import Waves  # noqa: E402
 from steelyard.models.music.ahead import Ears, collect  # noqa: E402
+from steelyard.models.music.lengths import group_alike  # noqa: E402
 from steelyard.models.music.listening import (  # noqa: E402
     CHUNK,
     Kept,
@@ -210,3 +212,15 @@ def test_a_sound_that_fails_fails_alone_and_a_network_that_fails_is_asked_again(
     assert isinstance(heard, torch.Tensor)
     assert "gone.wav" in str(failed)
     ears.close()
+
+
+@given(st.lists(st.integers(0, 50)), st.integers(1, 200))
+def test_sequences_of_like_length_are_together_within_a_limit(lengths: list[int], most: int) -> None:
+    groups = list(group_alike(lengths, most=most))
+    places = [place for group in groups for place in group]
+    assert sorted(places) == list(range(len(lengths)))
+    assert [lengths[place] for place in places] == sorted(lengths)
+    assert all(len(group) == 1 or len(group) * lengths[group[-1]] <= most for group in groups)
+    # No two neighbours would have had room together.
+    for group, following in pairwise(groups):
+        assert (len(group) + 1) * lengths[following[0]] > most

@@ -26,6 +26,11 @@ class Prompted:
     lyrics: Tensor
     ref: Tensor | None = None
 
+    @property
+    def rows(self) -> int:
+        """How many rows all of it has."""
+        return len(self.text) + len(self.lyrics) + (0 if self.ref is None else len(self.ref))
+
 
 class Judge(nn.Module):  # type: ignore[misc]
     """What scores pieces against what was asked for."""

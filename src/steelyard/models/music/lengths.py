@@ -6,7 +6,7 @@ unpack(rows)                                            the two again
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -56,3 +56,15 @@ def pack(sequences: Sequence[Tensor]) -> Rows:
 def unpack(rows: Rows) -> list[Tensor]:
     """The sequences one by one, each of its own length."""
     return [values[:length] for values, length in zip(rows.values, rows.lengths)]
+
+
+def group_alike(lengths: Sequence[int], *, most: int) -> Iterator[list[int]]:
+    """The places of sequences of like length together, a group no larger than `most` with what fills it up."""
+    group: list[int] = []
+    for place in sorted(range(len(lengths)), key=lambda place: lengths[place]):
+        if group and lengths[place] * (len(group) + 1) > most:
+            yield group
+            group = []
+        group.append(place)
+    if group:
+        yield group

@@ -5,7 +5,7 @@ texts → tokens → XLM-RoBERTa or T5 → projection → transformer → (token
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from steelyard.errors import ModelError, describe
 from steelyard.models.checkpoints import knows_words
-from steelyard.models.music.lengths import Rows, pack, unpack
+from steelyard.models.music.lengths import Rows, group_alike, pack, unpack
 from steelyard.models.music.places import Place
 from steelyard.models.music.sections import read_file
 
@@ -54,7 +54,7 @@ class Reader(nn.Module):  # type: ignore[misc]
         cut = self.tokenizer(list(texts), truncation=True, max_length=self.limit)
         tokens: list[list[int]] = cut["input_ids"]
         found: dict[int, Tensor] = {}
-        for places in _cut([len(one) for one in tokens]):
+        for places in group_alike([len(one) for one in tokens], most=_TOKENS_AT_ONCE):
             rows = self._read([tokens[place] for place in places])
             found.update(zip(places, unpack(rows)))
         return [found[place] for place in range(len(tokens))]
@@ -107,15 +107,3 @@ def count_positions(model: nn.Module) -> int | None:
         return None
     # Places are counted from behind the padding's on.
     return int(config.max_position_embeddings) - int(config.pad_token_id) - 1
-
-
-def _cut(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Texts of like length together, not too many tokens at once."""
-    batch: list[int] = []
-    for place in sorted(range(len(lengths)), key=lambda place: lengths[place]):
-        if batch and lengths[place] * (len(batch) + 1) > _TOKENS_AT_ONCE:
-            yield batch
-            batch = []
-        batch.append(place)
-    if batch:
-        yield batch

@@ -26,6 +26,7 @@ from steelyard.models.checkpoints import read_versions
 from steelyard.models.folders import fingerprint
 from steelyard.models.music.ahead import Ears, Heard, collect
 from steelyard.models.music.lanes import begin_lanes, choose_device, count_cores, count_workers
+from steelyard.models.music.lengths import group_alike
 from steelyard.models.music.listening import Kept, Stretch, find_stretches
 from steelyard.models.music.mel import RATE
 from steelyard.models.music.network import Prompted, find_checkpoint, load_network
@@ -39,7 +40,8 @@ _MOST_KEPT_BYTES = 2**28
 _MOST_WAVE_BYTES = 2**25
 # Seconds of sound in a batch, decoded and not heard yet: 200 MB, and as much again for the next one.
 _BATCH_SECONDS = 2**11
-_SCORED_TOGETHER = 16
+# Frames and tokens that are judged together: more take more memory, and hardly less time.
+_ROWS_AT_ONCE = 2**13
 
 
 class Plan(NamedTuple):
@@ -212,11 +214,10 @@ class MusicReward(RewardModel):
                     for place, (piece, found) in enumerate(pieces)
                     for frames in found.frames
                 ]
-                # Alike ones together, so that little is computed of what only fills up.
-                asked.sort(key=lambda one: len(one[1]))
                 rows: dict[int, list[Tensor]] = {}
-                for begin in range(0, len(asked), _SCORED_TOGETHER):
-                    some = asked[begin : begin + _SCORED_TOGETHER]
+                lengths = [len(frames) + prompted.rows for _, frames, prompted in asked]
+                for places in group_alike(lengths, most=_ROWS_AT_ONCE):
+                    some = [asked[place] for place in places]
                     given = self.network.score([frames for _, frames, _ in some], [one[2] for one in some])
                     for (place, _, _), row in zip(some, given.float().cpu()):
                         rows.setdefault(place, []).append(row)
