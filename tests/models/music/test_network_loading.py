@@ -118,7 +118,7 @@ def test_a_folder_that_is_nowhere(folder: Path, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(ModelError) as raised:
         load_network(folder / CHECKPOINT)
     said = str(raised.value)
-    assert "there is no folder muq-tiny with a config.json, which the audio encoder" in said
+    assert "there is no folder muq-tiny with a config.json, from which the audio encoder" in said
     for place in (Path("muq-tiny").absolute(), folder / "ckpt" / "muq-tiny", folder / "muq-tiny"):
         assert str(place) in said
     assert str(folder / "hub") in said
