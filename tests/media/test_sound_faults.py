@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import sys
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from sound_files import encode, encode_container, hum, noise
 from steelyard import Sound
 from steelyard.errors import DataError
+from steelyard.media.containers import open_container
 from steelyard.media.recordings import HIGHEST_RATE
 
 VALID = {
@@ -176,6 +178,23 @@ def test_silence_is_silent() -> None:
         wave = Sound(encode(np.zeros((44100, 2)), kind)).load(24000)
         assert len(wave) == 24000
         assert np.abs(wave).max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        # Where nothing but sounds is read, nobody listens at a port for what never comes.
+        b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 5004 RTP/AVP 0\n",
+        b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n",
+        b"ffconcat version 1.0\nfile 'a.mp3'\n",
+    ],
+)
+def test_a_list_of_what_is_elsewhere_is_no_sound(body: bytes) -> None:
+    content = b"ID3\x04" + bytes(5) + b"\x40" + bytes(64) + body
+    with pytest.raises(DataError, match=r"a\.mp3 is damaged or cut off: Invalid"):
+        open_container(io.BytesIO(content), "a.mp3")
+    with pytest.raises(DataError, match="is damaged or cut off"):
+        Sound(content).load(24000)
 
 
 FFMPEG = """#!{python}

@@ -26,6 +26,11 @@ _BEGINNINGS = (
     *(b"\x1a\x45\xdf\xa3", b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", b"OggS", b"ID3", b"ADIF", b"#!AMR", b"FLV"),
     *(b"wvpk", b"MAC ", b"TTA1", b"\x0b\x77", b"\x7f\xfe\x80\x01", b"DSD "),
 )
+# What is read as nothing else: among all formats that FFmpeg knows are lists of what is to be fetched.
+_FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,asf,ogg,mp3,aac,flac,ac3,eac3,amr,amrnb,amrwb,avi,flv,"
+    "wv,ape,tta,dts,dsf,adif"
+)
 _LONGEST_COMPLAINT = 1 << 16
 
 
@@ -55,7 +60,8 @@ class _Streamed(Recording):
         self._failure: Any = (av.error.FFmpegError, ValueError, OSError)
         self._broken = ""
         try:
-            self._container = av.open(file, metadata_errors="ignore")
+            allowed = {"format_whitelist": _FORMATS, "protocol_whitelist": "file,pipe"}
+            self._container = av.open(file, metadata_errors="ignore", options=allowed)
         except self._failure as error:
             raise DataError(f"{name} is damaged or cut off: {_said(error)}") from error
         try:
@@ -161,8 +167,8 @@ class _Piped(Recording):
         if not isinstance(path, str):
             self._copy = _copy(file)
             path = self._copy.name
-        command = [program, "-nostdin", "-v", "error", "-protocol_whitelist", "file,pipe", "-i"]
-        command += [f"file:{Path(path).absolute()}", "-map", "0:a:0"]
+        command = [program, "-nostdin", "-v", "error", "-protocol_whitelist", "file,pipe"]
+        command += ["-format_whitelist", _FORMATS, "-i", f"file:{Path(path).absolute()}", "-map", "0:a:0"]
         command += ["-c:a", "pcm_f32be", "-f", "au", "pipe:1"]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self._said)
         self._out = cast("IO[bytes]", self._process.stdout)

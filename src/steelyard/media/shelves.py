@@ -78,7 +78,7 @@ class Shelf:
         try:
             with temporary.open("wb") as file:
                 file.write(head + b"\n")
-                little.tofile(file)
+                file.write(little.data)
             temporary.replace(self.folder / name)
         except OSError as error:
             self.broken = f"decoded sounds cannot be kept in {self.folder}: {error.strerror or error}"

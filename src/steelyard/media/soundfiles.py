@@ -227,4 +227,7 @@ def _lacks_last_page(file: IO[bytes]) -> bool:
 def _said(error: Exception) -> str:
     """What the library says is wrong."""
     text = str(getattr(error, "error_string", "") or describe(error))
+    if "not a regular file" in text:
+        # Of an MP3 in which no frame is found.
+        return "nothing in it can be decoded"
     return text.strip().removeprefix("Error :").strip().rstrip(".") or describe(error)

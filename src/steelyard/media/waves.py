@@ -44,7 +44,7 @@ class Waves:
         folder_bytes: int = 10 << 30,
     ) -> None:
         self.rate, self.most_bytes = rate, most_bytes
-        self._shelf = None if folder is None else Shelf(Path(folder).expanduser(), most_bytes=folder_bytes)
+        self._shelf = Shelf(Path(folder).expanduser(), most_bytes=folder_bytes) if folder else None
         self._kept: OrderedDict[tuple[Any, ...], tuple[NDArray[np.float32], str]] = OrderedDict()
         self._coming: dict[tuple[Any, ...], Future[tuple[NDArray[np.float32], str]]] = {}
         self._lock = threading.Lock()
