@@ -59,7 +59,7 @@ def unpack(rows: Rows) -> list[Tensor]:
 
 
 def group_alike(lengths: Sequence[int], *, most: int) -> Iterator[list[int]]:
-    """The places of sequences of like length together, a group no larger than `most` with what fills it up."""
+    """The places of sequences of like length together, each group within `most` with what fills it up."""
     group: list[int] = []
     for place in sorted(range(len(lengths)), key=lambda place: lengths[place]):
         if group and lengths[place] * (len(group) + 1) > most:
