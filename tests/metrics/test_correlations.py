@@ -127,6 +127,25 @@ def test_a_perfect_correlation_is_not_certain(metric: Correlation, sign: int, n:
     assert low == pytest.approx({2: -0.587, 8: 0.0203, 60: 0.7730}[n], abs=1e-3)
 
 
+@pytest.mark.parametrize("metric", THEIRS, ids=lambda metric: metric.name)
+def test_few_rows_tell_little(metric: Correlation) -> None:
+    # Of three rows no draw can be further from what they say than they are.
+    rows = [[1.0, 2.0], [2.0, 3.0], [3.0, 9.0]]
+    for few, low in ((rows, -0.2), (rows[:2], -0.2), ([*rows, [2.5, 1.0], [0.0, 2.5]], -0.5)):
+        found = estimate_corpus(few, metric.combine, reweigh=metric.reweigh, bound=metric.bound)
+        assert found.method == "bound" and found.low is not None and found.high is not None
+        assert -1 <= found.low < low and found.low < found.value <= found.high <= 1
+    doubled = [[rating, score] for rating, score in rows for _ in range(6)]
+    groups = [place // 6 for place in range(18)]
+    found = estimate_corpus(
+        doubled, metric.combine, reweigh=metric.reweigh, bound=metric.bound, groups=groups
+    )
+    assert found.method == "bound" and found.low < -0.2
+    other = [[rating, -score] for rating, score in rows]
+    compared = compare_statistics(rows, other, combine=metric.combine, reweigh=metric.reweigh)
+    assert (compared.p, compared.verdict, compared.low) == (None, "noise", None)
+
+
 def test_large_sets_and_many_groups_have_intervals_too() -> None:
     rng = np.random.default_rng(2)
     rows = correlated(rng, 5000).tolist()

@@ -34,7 +34,8 @@ class Corpus(ABC):
 
     One that has `reweigh(statistics, weights)` can be had of many draws at once: `weights[d, i]` is how
     often the statistics at place i are in draw d, and it gives the metric of each draw. `bound(value, n)`,
-    of one between -1 and 1, is its interval where all draws of n units give the same.
+    of one between -1 and 1, is its interval of n units where draws tell nothing: all give the same, or
+    there are very few.
     """
 
     answered_only: ClassVar[bool] = False

@@ -73,10 +73,14 @@ class Correlation(Corpus):
         return np.clip(self._measure_draws(_Ranked(ratings), _Ranked(scores), weights), -1.0, 1.0)
 
     def bound(self, value: float, n: int) -> tuple[float, float]:
-        """The interval of a perfect correlation: as uncertain as every second pair that agrees by chance."""
-        agreed = n // 2
-        low = 2 * (estimate_proportion(agreed, agreed).low or 0.0) - 1 if agreed else -1.0
-        return (low, value) if value > 0 else (value, -low)
+        """The interval of a correlation of n rows: that of the share of every second pair that agrees."""
+        pairs = n // 2
+        agreed = estimate_proportion(pairs * (1 + value) / 2, pairs)
+        return (
+            (-1.0, 1.0)
+            if agreed.low is None or agreed.high is None
+            else (2 * agreed.low - 1, 2 * agreed.high - 1)
+        )
 
 
 def rating_of(sample: Sample, name: str) -> float | None:

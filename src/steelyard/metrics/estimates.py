@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 CONFIDENCE = 0.95
 RESAMPLES = 1000
 _PARTS = 100
-_FEWEST_RESAMPLED = 5
+FEWEST_RESAMPLED = 7
 _MOST_RESAMPLED = 2_000
 _MOST_IN_MANY_PARTS = 20_000
 # Pairs of rows may be looked at all together, in a table as wide as it is high.
@@ -37,7 +37,7 @@ Combine = Callable[[Sequence[Any]], "float | None"]
 Reweigh = Callable[[Sequence[Any], "NDArray[np.float64]"], "NDArray[np.float64]"]
 """The same of many draws at once, from how often each row is in each: NaN where it is undefined."""
 Bound = Callable[[float, int], tuple[float, float]]
-"""Of a metric between -1 and 1: the interval of a value of so many units whose draws are all alike."""
+"""Of a metric between -1 and 1: the interval of a value of so many units, where draws tell nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ def estimate_worth(
 ) -> Estimate:
     """The mean of what answers are worth, from 0 to 1, by the bootstrap (bca), groups drawn whole.
 
-    Of fewer than five units it says too little: then as `estimate_mean`. Where no draw differs from another
+    Of fewer than seven units it says too little: then as `estimate_mean`. Where no draw differs from another
     it says nothing: then with Wilson's interval for as many passes as there are units.
     """
     import numpy as np
@@ -178,7 +178,7 @@ def estimate_worth(
     if max(worths) - min(worths) < 1e-12:
         bounds = estimate_proportion(mean * len(units), len(units), confidence=confidence)
         return Estimate(mean, 0.0, bounds.low, bounds.high, n, "Wilson" + beside)
-    if len(units) < _FEWEST_RESAMPLED:
+    if len(units) < FEWEST_RESAMPLED:
         return estimate_mean(values, groups, confidence=confidence)
     # Units that are alike are drawn as one kind, so that a large set takes no longer than a small one.
     totals, sizes = np.array(list(told), dtype=float).T
@@ -208,7 +208,8 @@ def estimate_corpus(
     """A metric over a whole set, its error by the bootstrap (percentile or bca), groups drawn whole.
 
     Of large sets, where that takes long and tells no more, the error comes from the jackknife: the
-    metric without each of a hundred random parts. Where every draw gives the same, `bound` knows more.
+    metric without each of a hundred random parts. Where every draw gives the same, and of fewer than seven
+    units, `bound` knows more.
     """
     n = len(statistics)
     value = combine(statistics) if n else None
@@ -217,6 +218,8 @@ def estimate_corpus(
     units = gather_units(n, groups)
     if len(units) < 2:
         return Estimate(value, None, None, None, n, "none")
+    if bound is not None and len(units) < FEWEST_RESAMPLED:
+        return _bounded(value, bound, len(units), n=n)
     if is_large(units, reweighed=reweigh is not None):
         stderr, parts = leave_out(statistics, units, combine, seed=seed)
         if stderr is None:
@@ -243,7 +246,7 @@ def estimate_corpus(
 
 def _bounded(value: float, bound: Bound, units: int, *, n: int) -> Estimate:
     low, high = bound(value, units)
-    return Estimate(value, None, low, high, n, "bound, all draws alike")
+    return Estimate(value, None, low, high, n, "bound")
 
 
 def gather_units(n: int, groups: Sequence[Hashable] | None) -> list[list[int]]:

@@ -19,6 +19,7 @@ from steelyard.errors import UsageError
 from steelyard.metrics.distributions import binomial_cdf, binomial_pmf, normal_quantile, t_quantile, t_tail
 from steelyard.metrics.estimates import (
     CONFIDENCE,
+    FEWEST_RESAMPLED,
     RESAMPLES,
     Combine,
     Reweigh,
@@ -255,7 +256,7 @@ def _test_draws(
     seed: int,
 ) -> _Test:
     n = len(units)
-    if n < 2:
+    if n < FEWEST_RESAMPLED:
         return _Test("paired bootstrap", None)
     weights = draw_weights(units, RESAMPLES, seed=seed)
     drawn = (reweigh(after, weights) - reweigh(before, weights)).tolist()
