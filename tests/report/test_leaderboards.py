@@ -17,6 +17,7 @@ from steelyard.cli import main
 from steelyard.errors import UsageError
 from steelyard.metrics.overlap import wer
 from steelyard.metrics.paired import adjust_holm
+from steelyard.metrics.preferences import margin, preference
 from steelyard.metrics.summary import Result
 from steelyard.metrics.text import exact
 from steelyard.report.comparison import compare_runs
@@ -26,6 +27,7 @@ from steelyard.report.leaderboard import Entry, Leaderboard, rank_results, tell_
 from steelyard.report.leaderboard_forms import tell_gaps, write_csv, write_latex, write_markdown
 from steelyard.report.leaderboard_page import draw_leaderboard
 from steelyard.report.rankings import field_of, rank_runs
+from steelyard.tasks.rewards import PreferenceTask
 
 NAMES = ["a_b & 50 %", "[second] <b>", "*third*\n{x} #1 ~^\\", "fourth|--"]
 
@@ -170,6 +172,25 @@ def test_runs_are_ranked_by_paired_comparison_with_the_best(runs: list[Run]) -> 
     assert list(tell_gaps(board)) and all("s3" not in line for line in tell_gaps(board))
     failed = [one.result.failed for one in board.rows[1] if one.result is not None]
     assert failed == [2, 1, 1]
+
+
+def test_numbers_on_scales_of_their_own_rank_nobody(tmp_path: Path) -> None:
+    answers = [Sample(f"s{n}", f"{n}?", 0, [str(n), "something"]) for n in range(12)]
+    task = PreferenceTask(name="preference", data=answers, metrics=[preference, margin])
+    runs = [
+        evaluate(
+            lambda request, by=by: [-by * len(one) for one in request.choices], task, out=tmp_path / f"r{by}"
+        )
+        for by in (1, 50)
+    ]
+    board = rank_runs(read(runs))
+    assert [column.name for column in board.columns] == ["preference", "margin"]
+    assert [one.best for one in board.down(0)] == [True, True]
+    assert [(one.best, one.p) for one in board.down(1)] == [(False, None)] * 2
+    (pairing,) = compare_runs(runs[0], runs[1:])
+    assert [one.metric for one in pairing.measured] == ["preference"]
+    told = "margin cannot be compared: its numbers are on a scale that each model has of its own"
+    assert told in pairing.remarks
 
 
 def test_a_part_compared_is_what_a_run_of_that_part_alone_says(tmp_path: Path) -> None:

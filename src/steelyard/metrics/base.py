@@ -14,7 +14,8 @@ with other names for other samples tells them with `parts(sample)`, so that a fa
 in those that its sample would have. One that is about some samples only says of which with
 `concerns(sample)`: others it is not shown, and results that concern none of a set's samples are not
 told of it. `estimate(values, groups)` is how a metric wants the uncertainty of its mean estimated,
-where it does not leave that to us.
+where it does not leave that to us. Of one with `own_scale` no model is better than another: its
+numbers are on a scale that each model has of its own.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ class Margin:
 
     name = ref = "margin"
     # A failure is no margin: 0 would be more than many have.
-    answered_only = True
+    answered_only = own_scale = True
 
     def concerns(self, sample: Sample) -> bool:
         """Whether the sample has right answers and wrong ones."""
@@ -99,7 +99,7 @@ class Rewards:
     """The scores themselves, of samples of which people said nothing."""
 
     name = ref = "rewards"
-    answered_only = True
+    answered_only = own_scale = True
 
     def concerns(self, sample: Sample) -> bool:
         """Whether there is nothing to hold the scores against."""

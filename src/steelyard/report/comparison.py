@@ -179,6 +179,8 @@ class Pair:
     def measure(self, metric: str) -> Measured:
         """One metric; where it says nothing of these answers a UsageError says why."""
         code = self.code.get(metric) or self.code.get(metric.partition(".")[0])
+        if getattr(code, "own_scale", False):
+            raise UsageError("its numbers are on a scale that each model has of its own")
         lower = bool(getattr(code, "lower_is_better", False))
         asked = int(self.base.concerned(metric, self.at_base).sum())
         groups = self._groups() if self.base.grouped or self.other.grouped else None

@@ -92,15 +92,17 @@ def rank_results(
     entries: Iterable[Entry],
     *,
     lower: Iterable[str] = (),
+    unranked: Iterable[str] = (),
     p: P | None = None,
     title: str = "",
     notes: Sequence[str] = (),
 ) -> Leaderboard:
     """Results as a leaderboard: what has no number in any row has no column.
 
-    `lower` names the metrics of which less is better; `p` tests a model against the best of a column.
+    `lower` names the metrics of which less is better, `unranked` those of which neither is; `p` tests a
+    model against the best of a column.
     """
-    lower = frozenset(lower)
+    lower, unranked = frozenset(lower), frozenset(unranked)
     models: dict[str, None] = {}
     cells: dict[Column, dict[str, Result]] = {}
     labels: dict[tuple[str, str, str], Mapping[str, int]] = {}
@@ -120,7 +122,10 @@ def rank_results(
         key=lambda column: parts.index(column.part),
     )
     names = list(models)
-    ranked = [_rank(names, column, found=cells[column], labels=labels, p=p) for column in columns]
+    ranked = [
+        _rank(names, column, found=cells[column], labels=labels, p=p, ranked=column.metric not in unranked)
+        for column in columns
+    ]
     rows = [[standings[row] for standings in ranked] for row in range(len(names))]
     return Leaderboard(names, columns, rows, title, notes)
 
@@ -132,12 +137,13 @@ def _rank(
     found: Mapping[str, Result],
     labels: Mapping[tuple[str, str, str], Mapping[str, int]],
     p: P | None,
+    ranked: bool,
 ) -> list[Standing]:
     """One column from the first row to the last."""
     values = {model: one.value for model, one in found.items() if one.value is not None}
     best = (min if column.lower_is_better else max)(values.values())
     leaders = [model for model, value in values.items() if value == best]
-    several = len(values) > 1
+    several = ranked and len(values) > 1
     standings = {
         model: Standing(
             found.get(model),

@@ -57,7 +57,8 @@ def rank_runs(found: Sequence[Contents], *, field: str | None = None) -> Leaderb
     chances = _Chances(sources, field)
     board = rank_results(
         entries,
-        lower={name for contents in found for name in _lower(contents, entries)},
+        lower={name for one in found for name in _named(one, entries, "lower_is_better")},
+        unranked={name for one in found for name in _named(one, entries, "own_scale")},
         p=chances,
         title=_title(found),
     )
@@ -135,11 +136,11 @@ def name_models(found: Sequence[Contents]) -> list[str]:
     return [f"{model} ({c.run.path})" if model in doubled else model for model, c in zip(models, found)]
 
 
-def _lower(contents: Contents, entries: Sequence[Entry]) -> Iterator[str]:
-    """The metrics of a run of which less is better, as its results call them."""
-    lower = {name_of(one) for one in known_metrics(contents.run) if getattr(one, "lower_is_better", False)}
-    names = {entry.result.metric for entry in entries} if lower else set()
-    yield from (name for name in names if name in lower or name.partition(".")[0] in lower)
+def _named(contents: Contents, entries: Sequence[Entry], trait: str) -> Iterator[str]:
+    """The metrics of a run that have a trait, as its results call them."""
+    having = {name_of(one) for one in known_metrics(contents.run) if getattr(one, trait, False)}
+    names = {entry.result.metric for entry in entries} if having else set()
+    yield from (name for name in names if name in having or name.partition(".")[0] in having)
 
 
 def _title(found: Sequence[Contents]) -> str:
