@@ -10,6 +10,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import IO
 
+from steelyard.media.locations import open_file
+
 _WHOLE = 4 << 20
 _BLOCK = 1 << 14
 _BLOCKS = 64
@@ -28,7 +30,7 @@ def hash_file(file: Path | IO[bytes]) -> str:
         if key in _known:
             _known.move_to_end(key)
             return _known[key]
-    with file.open("rb") as content:
+    with open_file(file, str(file), kind="sound") as content:
         digest = _hash(content)
     with _lock:
         _known[key] = digest
