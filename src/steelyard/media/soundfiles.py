@@ -26,8 +26,11 @@ _HEAD = 64
 _READABLE = "WAV, FLAC, Ogg, MP3, AIFF, AU and CAF are, others with steelyard[m4a]"
 # How the files begin that libsndfile is given: what it takes for a sound besides may be anything.
 _BEGINNINGS = (b"fLaC", b"OggS", b"FORM", b".snd", b"dns.", b"caff", b"RIFX", b"RF64", b"riff", b"ID3")
-# Where it ends too early an error comes for all that was asked: little is asked of it at once.
+# Where a FLAC ends too early an error comes for all that was asked: little is asked of it at once then.
 _SMALL_BLOCK = 4096
+# A packed sound is sought in after each read, which costs what decoding some thousand samples costs.
+_PACKED_BLOCK = BLOCK << 3
+_PACKED = ("FLAC", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III", "VORBIS", "OPUS")
 _SIZES = re.compile(r"^\s*(?:data|SSND|Data Size|riff)\s*: (\d+) \(should be (\d+)\)", re.M)
 _LARGEST_PAGE = 65_307
 # Who writes into a pipe does not know the size, and writes the largest or none.
@@ -145,12 +148,12 @@ class _Decoded(Recording):
         if left <= 0:
             return
         channels = self._sound.channels
-        size = max(1, min(BLOCK, (BLOCK << 5) // channels, left))
-        step = min(size, _SMALL_BLOCK) if "FLAC" in (self._sound.format, self._sound.subtype) else size
+        packed = not {self._sound.format, self._sound.subtype}.isdisjoint(_PACKED)
+        size = max(1, min(_PACKED_BLOCK if packed else BLOCK, (BLOCK << 5) // channels, left))
         place = self._seek(first)
         while left:
             block = np.empty((min(size, left), channels), np.float32)
-            filled = self._fill(block, step, place)
+            filled = self._fill(block, place)
             if filled:
                 yield average(block[:filled].T)
             place += filled
@@ -162,8 +165,33 @@ class _Decoded(Recording):
         if count is None or place >= self._sound.frames:
             self.note_end(place)
 
-    def _fill(self, block: NDArray[np.float32], step: int, place: int) -> int:
+    def _fill(self, block: NDArray[np.float32], place: int) -> int:
         """Read into a block; how much of it there was."""
+        if "FLAC" not in (self._sound.format, self._sound.subtype):
+            return self._fill_by(len(block), block, place)
+        try:
+            return len(self._sound.read(out=block))
+        except (self._failure, RuntimeError):
+            self._go_back(place)
+            return self._fill_by(_SMALL_BLOCK, block, place)
+
+    def _go_back(self, place: int) -> None:
+        """Open the sound once more and decode it up to a place: of what is damaged no place can be sought."""
+        import numpy as np
+        import soundfile
+
+        self._sound.close()
+        try:
+            self._sound = soundfile.SoundFile(self._source(), closefd=False)
+            while (at := self._sound.tell()) < place:
+                skipped = np.empty((min(_SMALL_BLOCK, place - at), self._sound.channels), np.float32)
+                if not len(self._sound.read(out=skipped)):
+                    break
+        except (self._failure, TypeError, RuntimeError) as error:
+            raise self.damage(place, _said(error)) from error
+
+    def _fill_by(self, step: int, block: NDArray[np.float32], place: int) -> int:
+        """Read into a block, so much at a time; how much of it there was."""
         filled = 0
         while filled < len(block):
             try:
