@@ -154,8 +154,9 @@ def test_forty_milliseconds_have_a_score(model: MusicReward, sounds: Callable[..
     path = sounds(0.04)
     padded = np.zeros(1025, np.float32)
     padded[:960] = soundfile.read(path, dtype="float32")[0]
-    (found,) = scores_of(model, [{"audio": path, "text": "x"}])
-    assert apart(found, score_by_hand(model, [padded])) < 1e-6
+    (answered,) = ask(model, [{"audio": path, "text": "x"}])
+    assert apart(answered.scores, score_by_hand(model, [padded])) < 1e-6
+    assert "too short" in answered.raw["remarks"][0]
     (one,) = scores_of(model, [{"audio": np.zeros(1, np.float32)}])
     assert all(np.isfinite(list(one.values())))
 

@@ -269,6 +269,7 @@ def test_a_downsampler_against_loops(how: Downsample) -> None:
     assert mask is not None
     dirty = Rows(rows.values.masked_fill(~mask[..., None], 1e3), rows.lengths)
     total = how.factor**how.stage
+    assert how.least == total
     for one, alone, sequence in zip(unpack(module(dirty)), [module(pack([one])) for one in given], given):
         expected = compute(sequence)
         assert len(one) == len(sequence) // total

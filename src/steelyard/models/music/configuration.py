@@ -39,6 +39,13 @@ class Downsample:
     mlp_ratio: float = 2.0
     pre_mlp: bool = False
 
+    @property
+    def least(self) -> int:
+        """How many rows become one; of fewer none is left."""
+        if self.kind == "none":
+            return 1
+        return self.factor**self.stage if self.kind == "conv" else self.factor
+
 
 @dataclass(frozen=True, slots=True)
 class Depth:

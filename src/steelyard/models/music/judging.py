@@ -33,7 +33,7 @@ class Prompted:
 
 
 class Judge(nn.Module):  # type: ignore[misc]
-    """What scores pieces against what was asked for."""
+    """What scores pieces against what was asked for; of one of fewer than `least` frames it sees nothing."""
 
     def __init__(self, design: Design) -> None:
         super().__init__()
@@ -41,6 +41,7 @@ class Judge(nn.Module):  # type: ignore[misc]
         for role in ("eval", "ref", "text", "lyrics"):
             how = design.downsample.get(role, plain)
             self.add_module(f"{role}_downsampler", make_downsampler(how, dim))
+        self.least = design.downsample.get("eval", plain).least
         self.text_only, self.cross = design.text_only, design.cross
         # The T5 tower's mask is a number, which, where it reaches attention as it is, drowns all differences.
         self.evenly = design.t5 is not None and design.downsample.get("text", plain).kind == "none"
@@ -76,6 +77,8 @@ class Judge(nn.Module):  # type: ignore[misc]
 
 class Sane(nn.Module):  # type: ignore[misc]
     """What scores pieces by themselves: their musicality alone."""
+
+    least = 1
 
     def __init__(self, design: Design) -> None:
         super().__init__()

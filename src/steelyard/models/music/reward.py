@@ -43,6 +43,8 @@ _BATCH_SECONDS = 2**11
 # Frames and tokens that are judged together: more take more memory, and hardly less time.
 _ROWS_AT_ONCE = 2**13
 
+_UNSEEN = "too short for this network: its scores are those of any other sound as short"
+
 
 class Plan(NamedTuple):
     """What of a piece is heard."""
@@ -153,6 +155,9 @@ class MusicReward(RewardModel):
             stretch.sound.remark = self._ears.remarks.get(stretch.mark, "")
         found = [_find(plan, heard) for plan in plans]
         good = [(piece, one) for piece, one in zip(pieces, found) if not isinstance(one, str)]
+        for piece, one in good:
+            if max(map(len, one.frames)) < self.network.judge.least:
+                piece.audio.remark = "; ".join(filter(None, [piece.audio.remark, _UNSEEN]))
         if self.device.type == "cpu":
             scores = self._judge.submit(self._judge_all, good).result()
         else:
