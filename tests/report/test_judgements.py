@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import Any
 
 from scipy.stats import rankdata
 
-from steelyard import Record, Request, Response, Sample
+from steelyard import Record, Request, Response, Run, Sample
+from steelyard.report.contents import read_contents
+from steelyard.report.doubts import doubt_run
 from steelyard.report.judgement_charts import draw_judgements
 from steelyard.report.judgements import Judgements, Key, margin_of, verdicts_of
 from steelyard.report.model_spending import tell_model
@@ -148,3 +151,16 @@ def test_where_the_time_goes_is_said_in_words() -> None:
         "sound": "12.5 s listened to",
         "in the model's code": "3 s",
     }
+
+
+def test_what_is_odd_about_answers_is_counted(tmp_path: Path) -> None:
+    made = Run.create(tmp_path / "r", {"task": "t", "model": "m", "state": "done"})
+    for place, remark in enumerate(["cut off: 1.25 of 3 s are there", "", "cut off: 2 of 3 s are there"]):
+        raw = {"valid": [True], "remarks": [remark]}
+        made.add(
+            Record(
+                place, Sample(str(place), "?"), Request(str(place), {}), Response(scores={"x": 1}, raw=raw)
+            )
+        )
+    lines = doubt_run(read_contents(made))
+    assert "answered all the same, 2 × cut off: 1.25 of 3 s are there" in lines

@@ -42,7 +42,8 @@ class Contents:
     of: input and output, and how many of these a service had cached and used for reasoning. `carried`
     is how much probability the choices have together, summed over `weighed` answers, of which `unsaid`
     begin with none of them. `judged` is what a reward model said beside what people said, `furthest`
-    why some of the kept records are the furthest from it, by their indices.
+    why some of the kept records are the furthest from it, by their indices. `reasons` are why answers
+    failed, `remarks` what is odd about what was answered all the same.
     """
 
     run: Run
@@ -51,6 +52,7 @@ class Contents:
     answers: int = 0
     failed: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
+    remarks: Counter[str] = field(default_factory=Counter)
     metric_errors: Counter[str] = field(default_factory=Counter)
     latency: array[float] = field(default_factory=lambda: array("d"))
     ttft: array[float] = field(default_factory=lambda: array("d"))
@@ -105,7 +107,10 @@ def read_contents(run: Run, *, by: Sequence[str] | None = None, keep: int = 0) -
     if contents.answers and (missing := [name for name in wanted_by or () if name not in columns]):
         hint = "steelyard explain shows the columns of a sample"
         raise UsageError(f"no sample of {run.path} has a column {missing[0]!r}", hint=hint)
-    contents.reasons = Counter({examples[reason]: count for reason, count in contents.reasons.items()})
+    for told in (contents.reasons, contents.remarks):
+        counts = [(examples[reason], count) for reason, count in told.items()]
+        told.clear()
+        told.update(dict(counts))
     contents.results = contents.results or summary.results()
     contents.by = {name: summary.by(name) for name in by if name in columns}
     if keep:
@@ -176,6 +181,11 @@ def _measure(contents: Contents, record: Record, examples: dict[str, str]) -> No
         reason = _reason_of(record, response.error)
         examples.setdefault(reason, response.error)
         contents.reasons[reason] += 1
+    for remark in response.raw.get("remarks", ()) if isinstance(response.raw, Mapping) else ():
+        if remark and isinstance(remark, str):
+            reason = _reason_of(record, remark)
+            examples.setdefault(reason, remark)
+            contents.remarks[reason] += 1
     for name, score in record.scores.items():
         if name.endswith(".error") and isinstance(score, str) and name[:-6] in record.scores:
             contents.metric_errors[f"{name[:-6]}: {score}"] += 1

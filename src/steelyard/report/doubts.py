@@ -27,6 +27,8 @@ def doubt_run(contents: Contents) -> list[str]:
         lines.append(f"this run is not finished: {contents.answers:,} answers so far{why}")
     lines += list(_doubt_failures(contents)) + doubt_results(contents.results)
     lines += [f"{count:,} × {reason}" for reason, count in contents.reasons.most_common(_SHOWN_REASONS)]
+    remarks = contents.remarks.most_common(_SHOWN_REASONS)
+    lines += [f"answered all the same, {count:,} × {remark}" for remark, count in remarks]
     errors = contents.metric_errors.most_common(_SHOWN_REASONS)
     lines += [f"the metric failed, {count:,} × {reason}" for reason, count in errors]
     if contents.weighed and goes_by_letters(contents):
