@@ -99,6 +99,7 @@ FILES = {
     "flac": lambda samples: encode(samples, "FLAC"),
     "mp3": lambda samples: encode(samples, "MP3"),
     "vorbis": lambda samples: encode(samples, "OGG", "VORBIS"),
+    "gsm": lambda samples: encode(samples[:, :1], "WAV", "GSM610"),
     "m4a": encode_container,
     "wma": lambda samples: encode_container(samples, "wmav2", "asf"),
 }
@@ -114,6 +115,7 @@ def test_a_part_is_that_part_of_the_whole(kind: str) -> None:
             (0.2, 1.7),
             (3.3331, 2),
             (11.7, 1.001),
+            (11.95, None),
             (12, None),
             # In floats a sample less than it is.
             (3 * 1.2, 1),

@@ -33,6 +33,8 @@ _PACKED_BLOCK = BLOCK << 3
 _PACKED = ("FLAC", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III", "VORBIS", "OPUS")
 _SIZES = re.compile(r"^\s*(?:data|SSND|Data Size|riff)\s*: (\d+) \(should be (\d+)\)", re.M)
 _LARGEST_PAGE = 65_307
+# A page has 255 packets at most, and one of Vorbis 4096 samples.
+_MOST_IN_PAGE = 255 * 4096
 # Who writes into a pipe does not know the size, and writes the largest or none.
 _UNKNOWN_SIZE = 0x7FFF_F000
 
@@ -149,8 +151,15 @@ class _Decoded(Recording):
             return
         channels = self._sound.channels
         packed = not {self._sound.format, self._sound.subtype}.isdisjoint(_PACKED)
-        size = max(1, min(_PACKED_BLOCK if packed else BLOCK, (BLOCK << 5) // channels, left))
+        size = max(1, min(_PACKED_BLOCK if packed else BLOCK, (BLOCK << 5) // channels))
         place = self._seek(first)
+        while place < first:
+            over = np.empty((min(size, first - place), channels), np.float32)
+            filled = self._fill(over, place)
+            place += filled
+            if filled < len(over):
+                self.note_end(place)
+                return
         while left:
             block = np.empty((min(size, left), channels), np.float32)
             filled = self._fill(block, place)
@@ -206,6 +215,12 @@ class _Decoded(Recording):
         return filled
 
     def _seek(self, first: int) -> int:
+        """Go to a sample, or somewhere before it; where it stands."""
+        if self._sound.subtype == "VORBIS":
+            # In the last page libsndfile finds another sample.
+            first = min(first, max(0, self._sound.frames - _MOST_IN_PAGE))
+        if not self._sound.seekable():
+            return 0
         try:
             return int(self._sound.seek(first)) if first else 0
         except (self._failure, RuntimeError) as error:
