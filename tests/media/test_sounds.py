@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from sound_files import encode, encode_container, hum, noise
 
+from sound_files import encode, encode_container, hum, noise
 from steelyard import Part, Record, Request, Response, Run, Sample, Sound
 from steelyard.errors import DataError, UsageError
 from steelyard.media import digests
