@@ -85,7 +85,8 @@ def test_public_names() -> None:
         "Chunk", "Corpus", "Cost", "Data", "Image", "LocalModel", "Meter", "Model", "Part", "Record",
         "Request", "Response", "Run", "Sample", "Server", "Session", "Sound", "Stage", "SteelyardError",
         "Task", "Timing", "Tokens", "Turn", "answer", "answer_async", "check_independence",
-        "check_parity", "evaluate", "execute", "load", "measure", "open_model", "open_task", "rescore", "serve",
+        "check_parity", "evaluate", "execute", "load", "measure", "open_model", "open_task", "rescore",
+        "serve",
     ]  # fmt: skip
     for name in steelyard.__all__:
         assert getattr(steelyard, name) is not None
