@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sound_files import encode, noise
 
+from sound_files import encode, noise
 from steelyard import Sound
 from steelyard.errors import DataError, UsageError
 from steelyard.media.waves import Waves
