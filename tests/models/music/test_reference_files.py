@@ -22,6 +22,9 @@ from steelyard.media.sounds import Sound
 from steelyard.models.music.reward import MusicReward
 from steelyard.models.rewards import Piece
 
+# Slow beside what it adds: each network and each part of a sound is held against the second one elsewhere.
+pytestmark = pytest.mark.real
+
 NEAR = 1e-5
 # A telephone leaves the upper half of the bands empty but for the rounding of single precision.
 NEAR_WITH_ROUNDING = 3e-4
